@@ -1,0 +1,144 @@
+// Every test: the native ones through CMake, then those in TypeScript through vitest.
+//   node scripts/test.mjs [--only native|model|lib] [--sanitize thread|address,undefined|model]
+//                         [--poison] [--filter substring] [vitest arguments…]
+// Variants (--sanitize, --poison) run the native tests alone; `--sanitize model` is `--only model`.
+// The last line is `N passed, N failed`, over everything that ran.
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { run } from './run.mjs';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const require = createRequire(import.meta.url);
+const total = { passed: 0, failed: 0 };
+
+function count(passed, failed) {
+  total.passed += passed;
+  total.failed += failed;
+}
+
+export function parse(argv) {
+  const { values, positionals } = parseArgs({
+    args: argv,
+    allowPositionals: true,
+    options: {
+      only: { type: 'string' },
+      sanitize: { type: 'string', default: '' },
+      poison: { type: 'boolean', default: false },
+      filter: { type: 'string', default: '' },
+    },
+  });
+  if (values.sanitize === 'model') Object.assign(values, { sanitize: '', only: 'model' });
+  const variant = values.sanitize !== '' || values.poison;
+  const kinds = values.only ? [values.only] : variant ? ['native'] : ['native', 'model', 'lib'];
+  for (const kind of kinds) {
+    if (['native', 'model', 'lib'].includes(kind)) continue;
+    throw new Error(`--only: expected native, model or lib, got ${kind}`);
+  }
+  return { ...values, kinds, positionals };
+}
+
+// One build folder per variant, so that switching between them rebuilds nothing.
+async function buildNativeTests({ sanitize, poison }) {
+  const suffix = [...sanitize.split(',').filter(Boolean), ...(poison ? ['poison'] : [])];
+  const folder = join(root, 'build', ['native-tests', ...suffix].join('-'));
+  const ninja = await run('ninja', ['--version'], { quiet: true, allowFailure: true }).catch(
+    () => ({ code: 1 }),
+  );
+  const generator = existsSync(join(folder, 'CMakeCache.txt'))
+    ? []
+    : ['-G', ninja.code === 0 ? 'Ninja' : 'Unix Makefiles'];
+  const settings = [`-DHEDDLE_SANITIZE=${sanitize}`, `-DHEDDLE_POISON=${poison ? 'ON' : 'OFF'}`];
+  const cmake = (...args) => run('cmake', args, { cwd: root, quiet: true });
+  await cmake('-S', '.', '-B', folder, ...generator, ...settings);
+  await cmake('--build', folder, '--parallel', String(availableParallelism()));
+  return folder;
+}
+
+const sanitizerEnvironment = {
+  ASAN_OPTIONS: 'detect_leaks=1:detect_stack_use_after_return=0',
+  UBSAN_OPTIONS: 'print_stacktrace=1:halt_on_error=1',
+  TSAN_OPTIONS: 'halt_on_error=0:second_deadlock_stack=1:die_after_fork=0',
+};
+
+// ThreadSanitizer of older compilers cannot place its shadow memory when addresses are randomised
+// over more than 28 bits, so its programs run without randomisation where that can be had.
+async function launcher(sanitize) {
+  if (!sanitize.includes('thread')) return [];
+  const prefix = ['setarch', process.arch === 'arm64' ? 'aarch64' : 'x86_64', '-R'];
+  const probe = await run(prefix[0], [...prefix.slice(1), 'true'], {
+    quiet: true,
+    allowFailure: true,
+  }).catch(() => ({ code: 1 }));
+  return probe.code === 0 ? prefix : [];
+}
+
+// A test program says `N passed, N failed` itself; one that dies before counts as one failure.
+async function runProgram(path, prefix, filter) {
+  console.log(`\n# ${basename(path)}`);
+  const [command, ...args] = [...prefix, path, ...(filter ? ['--filter', filter] : [])];
+  const env = { ...sanitizerEnvironment, ...process.env };
+  const options = { env, allowFailure: true, sink: process.stdout };
+  const { code, signal, output } = await run(command, args, options);
+  const last = /(\d+) passed, (\d+) failed\s*$/m.exec(output);
+  const failed = Number(last?.[2] ?? 0);
+  if (last) count(Number(last[1]), failed);
+  if (code === 0 || failed > 0) return;
+  console.log(`FAIL ${basename(path)} ended with ${signal ?? `exit code ${code}`}`);
+  count(0, 1);
+}
+
+async function runNative(options) {
+  const folder = await buildNativeTests(options);
+  const prefix = await launcher(options.sanitize);
+  const wanted = options.kinds.map((kind) => (kind === 'native' ? 'heddle_core' : 'heddle_model'));
+  for (const line of readFileSync(join(folder, 'tests.txt'), 'utf8').split('\n').filter(Boolean)) {
+    const [library, path] = line.split(' ');
+    if (wanted.includes(library)) await runProgram(path, prefix, options.filter);
+  }
+}
+
+function countVitest(report) {
+  if (!existsSync(report)) return count(0, 1);
+  const result = JSON.parse(readFileSync(report, 'utf8'));
+  // A file that cannot be loaded has no tests of its own that could fail.
+  const broken = result.testResults.filter(
+    (file) => file.status === 'failed' && file.assertionResults.length === 0,
+  );
+  count(result.numPassedTests, result.numFailedTests + broken.length);
+}
+
+async function runVitest({ filter, positionals }) {
+  const report = join(root, 'build', 'vitest.json');
+  mkdirSync(dirname(report), { recursive: true });
+  rmSync(report, { force: true });
+  const vitest = join(dirname(require.resolve('vitest/package.json')), 'vitest.mjs');
+  const args = ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  if (filter) args.push('--testNamePattern', filter);
+  const options = { cwd: root, sink: process.stdout, allowFailure: true };
+  const { code } = await run(process.execPath, [vitest, ...args, ...positionals], options);
+  const before = total.failed;
+  countVitest(report);
+  // Errors outside any test (an unhandled rejection, a type error) only show in the exit code.
+  if (code !== 0 && total.failed === before) count(0, 1);
+}
+
+async function main(argv) {
+  const options = parse(argv);
+  if (options.kinds.some((kind) => kind !== 'lib')) await runNative(options);
+  if (options.kinds.includes('lib')) await runVitest(options);
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  try {
+    await main(process.argv.slice(2));
+  } catch (error) {
+    console.error(error.message);
+    count(0, 1);
+  }
+  console.log(`${total.passed} passed, ${total.failed} failed`);
+  process.exitCode = total.failed === 0 ? 0 : 1;
+}
