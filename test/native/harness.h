@@ -120,26 +120,26 @@ ChildResult run_child(const char* name, const char* extra = nullptr);
 
 #define HEDDLE_TEST_JOIN_(a, b) a##b
 #define HEDDLE_TEST_JOIN(a, b) HEDDLE_TEST_JOIN_(a, b)
-#define HEDDLE_TEST_CASE(name, child, id)                                                   \
-  static void HEDDLE_TEST_JOIN(case_body_, id)();                                           \
-  static ::heddle::test::Case HEDDLE_TEST_JOIN(case_, id){                                  \
-      name, &HEDDLE_TEST_JOIN(case_body_, id), child};                                      \
-  static const ::heddle::test::Registration HEDDLE_TEST_JOIN(case_registration_, id){       \
-      &HEDDLE_TEST_JOIN(case_, id)};                                                        \
+#define HEDDLE_TEST_CASE(name, child, id)                                                          \
+  static void HEDDLE_TEST_JOIN(case_body_, id)();                                                  \
+  static ::heddle::test::Case HEDDLE_TEST_JOIN(case_, id){name, &HEDDLE_TEST_JOIN(case_body_, id), \
+                                                          child};                                  \
+  static const ::heddle::test::Registration HEDDLE_TEST_JOIN(case_registration_,                   \
+                                                             id){&HEDDLE_TEST_JOIN(case_, id)};    \
   static void HEDDLE_TEST_JOIN(case_body_, id)()
 #define TEST_CASE(name) HEDDLE_TEST_CASE(name, false, __COUNTER__)
 #define CHILD_CASE(name) HEDDLE_TEST_CASE(name, true, __COUNTER__)
 
 #define HEDDLE_TEST_PLACE \
   ::heddle::test::Place { __FILE__, __LINE__ }
-#define CHECK(...)                                                      \
-  (__builtin_expect(static_cast<bool>(__VA_ARGS__), 1)                  \
-       ? static_cast<void>(0)                                           \
+#define CHECK(...)                                     \
+  (__builtin_expect(static_cast<bool>(__VA_ARGS__), 1) \
+       ? static_cast<void>(0)                          \
        : ::heddle::test::report_false(HEDDLE_TEST_PLACE, #__VA_ARGS__))
 #define CHECK_EQ(got, expected) \
   ::heddle::test::check_equal(HEDDLE_TEST_PLACE, #got " == " #expected, got, expected)
-#define REQUIRE(...)                                                        \
-  (__builtin_expect(static_cast<bool>(__VA_ARGS__), 1)                      \
-       ? static_cast<void>(0)                                               \
+#define REQUIRE(...)                                   \
+  (__builtin_expect(static_cast<bool>(__VA_ARGS__), 1) \
+       ? static_cast<void>(0)                          \
        : ::heddle::test::end_case(HEDDLE_TEST_PLACE, "REQUIRE(" #__VA_ARGS__ ")"))
 #define FAIL(message) ::heddle::test::end_case(HEDDLE_TEST_PLACE, message)
