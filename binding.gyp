@@ -25,7 +25,12 @@
       'cflags_cc': ['-std=c++17', '-fexceptions', '-frtti', '-fvisibility-inlines-hidden'],
       'cflags_cc!': ['-fno-exceptions', '-fno-rtti', '-std=gnu++17', '-std=gnu++20'],
       # A libstdc++ of our own, none of it visible to others: the process may hold an older one.
-      'ldflags': ['-static-libstdc++', '-static-libgcc', '-Wl,--exclude-libs,ALL', '-Wl,-z,noexecstack'],
+      'ldflags': [
+        '-static-libstdc++',
+        '-static-libgcc',
+        '-Wl,--exclude-libs,ALL',
+        '-Wl,-z,noexecstack',
+      ],
     },
   ],
 }
