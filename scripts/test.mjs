@@ -118,7 +118,10 @@ async function runVitest({ filter, positionals }) {
   const vitest = join(dirname(require.resolve('vitest/package.json')), 'vitest.mjs');
   const args = ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
   if (filter) args.push('--testNamePattern', filter);
-  const options = { cwd: root, sink: process.stdout, allowFailure: true };
+  // Its output passes through a pipe, so it cannot see whether a terminal is at the end.
+  const { FORCE_COLOR: _, ...environment } = process.env;
+  const env = { ...environment, [process.stdout.isTTY ? 'FORCE_COLOR' : 'NO_COLOR']: '1' };
+  const options = { cwd: root, env, sink: process.stdout, allowFailure: true };
   const { code } = await run(process.execPath, [vitest, ...args, ...positionals], options);
   const before = total.failed;
   countVitest(report);
