@@ -1,7 +1,7 @@
 // Every test: the native ones through CMake, then those in TypeScript through vitest.
 //   node scripts/test.mjs [--only native|model|lib] [--sanitize thread|address,undefined|model]
-//                         [--poison] [--filter substring] [vitest arguments…]
-// Variants (--sanitize, --poison) run the native tests alone; `--sanitize model` is `--only model`.
+//                         [--poison] [--lto] [--filter substring] [vitest arguments…]
+// Variants (--sanitize, --poison, --lto) run the native tests alone; `--sanitize model` is `--only model`.
 // The last line is `N passed, N failed`, over everything that ran.
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -28,11 +28,12 @@ export function parse(argv) {
       only: { type: 'string' },
       sanitize: { type: 'string', default: '' },
       poison: { type: 'boolean', default: false },
+      lto: { type: 'boolean', default: false },
       filter: { type: 'string', default: '' },
     },
   });
   if (values.sanitize === 'model') Object.assign(values, { sanitize: '', only: 'model' });
-  const variant = values.sanitize !== '' || values.poison;
+  const variant = values.sanitize !== '' || values.poison || values.lto;
   const kinds = values.only ? [values.only] : variant ? ['native'] : ['native', 'model', 'lib'];
   for (const kind of kinds) {
     if (['native', 'model', 'lib'].includes(kind)) continue;
@@ -42,16 +43,18 @@ export function parse(argv) {
 }
 
 // One build folder per variant, so that switching between them rebuilds nothing.
-async function buildNativeTests({ sanitize, poison }) {
-  const suffix = [...sanitize.split(',').filter(Boolean), ...(poison ? ['poison'] : [])];
-  const folder = join(root, 'build', ['native-tests', ...suffix].join('-'));
+async function buildNativeTests({ sanitize, poison, lto }) {
+  const options = Object.entries({ poison, lto });
+  const variant = [...sanitize.split(','), ...options.map(([name, on]) => (on ? name : ''))];
+  const folder = join(root, 'build', ['native-tests', ...variant].filter(Boolean).join('-'));
   const ninja = await run('ninja', ['--version'], { quiet: true, allowFailure: true }).catch(
     () => ({ code: 1 }),
   );
   const generator = existsSync(join(folder, 'CMakeCache.txt'))
     ? []
     : ['-G', ninja.code === 0 ? 'Ninja' : 'Unix Makefiles'];
-  const settings = [`-DHEDDLE_SANITIZE=${sanitize}`, `-DHEDDLE_POISON=${poison ? 'ON' : 'OFF'}`];
+  const settings = [`-DHEDDLE_SANITIZE=${sanitize}`];
+  for (const [name, on] of options) settings.push(`-DHEDDLE_${name.toUpperCase()}=${Number(on)}`);
   const cmake = (...args) => run('cmake', args, { cwd: root, quiet: true });
   await cmake('-S', '.', '-B', folder, ...generator, ...settings);
   await cmake('--build', folder, '--parallel', String(availableParallelism()));
