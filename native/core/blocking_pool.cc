@@ -1,0 +1,100 @@
+#include "core/blocking_pool.h"
+
+namespace heddle {
+
+namespace {
+constexpr uint64_t kIdleNs = 5'000'000'000;  // a thread without work for so long ends
+constexpr size_t kStackBytes = 256 * 1024;
+}  // namespace
+
+int BlockingPool::submit(Job* job) noexcept {
+  job->next = nullptr;
+  bool start;
+  {
+    LockGuard guard(lock_);
+    if (last_ != nullptr) {
+      last_->next = job;
+    } else {
+      first_ = job;
+    }
+    last_ = job;
+    ++queued_;
+    pending_.fetch_add_acq_rel(1);
+    start = queued_ > idle_ && threads_.load_relaxed() < kThreadLimit;
+    if (start) threads_.fetch_add_relaxed(1);
+  }
+  if (start) {
+    os::Thread thread;
+    const int error = os::start_thread(&thread, "heddle-blocking", kStackBytes, thread_main, this);
+    if (error == 0) {
+      os::detach_thread(thread);
+      return 0;
+    }
+    LockGuard guard(lock_);
+    if (threads_.fetch_sub_acq_rel(1) > 1) return 0;  // others will serve it
+    // Nobody can serve it: take it back. It is the last, since no thread takes any.
+    Job** link = &first_;
+    Job* before = nullptr;
+    while (*link != job) {
+      before = *link;
+      link = &before->next;
+    }
+    *link = job->next;
+    if (last_ == job) last_ = before;
+    --queued_;
+    pending_.fetch_sub_acq_rel(1);
+    return error;
+  }
+  signal_.fetch_add_acq_rel(1);
+  os::futex_wake(signal_, 1);
+  return 0;
+}
+
+void BlockingPool::thread_main(void* self) noexcept { static_cast<BlockingPool*>(self)->serve(); }
+
+void BlockingPool::serve() noexcept {
+  uint64_t idle_deadline = os::now_ns() + kIdleNs;
+  for (;;) {
+    Job* job = nullptr;
+    uint32_t signal;
+    {
+      LockGuard guard(lock_);
+      signal = signal_.load_acquire();
+      job = first_;
+      if (job != nullptr) {
+        first_ = job->next;
+        if (first_ == nullptr) last_ = nullptr;
+        --queued_;
+      } else if (stopping_ || os::now_ns() >= idle_deadline) {
+        threads_.fetch_sub_acq_rel(1);
+        os::futex_wake(threads_, 1);
+        return;
+      } else {
+        ++idle_;
+      }
+    }
+    if (job != nullptr) {
+      job->run(job);  // the job is gone afterwards
+      pending_.fetch_sub_acq_rel(1);
+      idle_deadline = os::now_ns() + kIdleNs;
+      continue;
+    }
+    os::futex_wait(signal_, signal, idle_deadline);
+    LockGuard guard(lock_);
+    --idle_;
+  }
+}
+
+void BlockingPool::shutdown() noexcept {
+  {
+    LockGuard guard(lock_);
+    stopping_ = true;
+    signal_.fetch_add_acq_rel(1);
+  }
+  os::futex_wake(signal_, INT32_MAX);
+  for (uint32_t left; (left = threads_.load_acquire()) != 0;) {
+    os::futex_wait(threads_, left, os::now_ns() + 1'000'000);
+  }
+}
+
+}  // namespace heddle

@@ -1,0 +1,163 @@
+// The monitor: one OS thread that sees to it that nothing holds a processor for too long.
+//
+// - A fiber that has run for a time slice is asked to yield; if it does not, and others wait, its
+//   processor is taken and given to another machine. The fiber runs on, on its own OS thread, and
+//   gets a processor again as the first act of its next runtime call.
+// - A machine in a blocking call loses its processor after a short grace, if others wait.
+// No fiber is ever interrupted at an arbitrary instruction: foreign C++ may hold a lock there.
+//
+// The monitor sleeps 5 ms at a time while anything runs, 50 us while somebody is in a blocking
+// call that others wait behind, and without end while everything is idle.
+#include "core/check.h"
+#include "core/scheduler.h"
+
+namespace heddle {
+
+namespace {
+constexpr uint64_t kSliceNs = 10'000'000;        // Go's forcePreemptNS
+constexpr uint64_t kTickNs = 5'000'000;
+constexpr uint64_t kRetakeNs = kSliceNs + kTickNs;
+constexpr uint64_t kBlockingGraceNs = 20'000;
+constexpr uint64_t kFastTickNs = 50'000;
+constexpr uint64_t kFastForNs = 1'000'000;       // stay fast for so long after the last need
+constexpr uint64_t kDeepAfterNs = 50'000'000;
+constexpr uint64_t kDecayNs = 200'000'000;
+
+enum MonitorSleep : uint32_t { kAwake = 0, kTick = 1, kDeep = 2 };
+}  // namespace
+
+void Scheduler::monitor_main(void* scheduler) noexcept {
+  static_cast<Scheduler*>(scheduler)->monitor();
+}
+
+void Scheduler::monitor() noexcept {
+  uint64_t idle_since = os::now_ns();
+  uint64_t fast_until = 0;
+  uint64_t decayed_at = idle_since;
+  while (!stopping_.load_acquire()) {
+    const uint64_t now = os::now_ns();
+    const uint32_t known = created_processors_.load_acquire();
+    for (uint32_t i = 0; i < known; ++i) {
+      if (watch(processor_at(i), now)) fast_until = now + kFastForNs;
+    }
+    if (idle_count_.load_relaxed() < live_processors_.load_relaxed()) idle_since = now;
+    if (now - decayed_at >= kDecayNs) {
+      decay_stack_pools();
+      decayed_at = now;
+    }
+    monitor_cpu_ns_.store_relaxed(os::thread_cpu_ns());
+    if (now - idle_since >= kDeepAfterNs && sleep_deeply()) {
+      idle_since = decayed_at = os::now_ns();
+      continue;
+    }
+    const uint64_t tick = now < fast_until ? kFastTickNs : kTickNs;
+    const uint32_t signal = monitor_signal_.load_acquire();
+    if (tick == kTickNs) monitor_sleep_.store_seq_cst(kTick);
+    os::futex_wait(monitor_signal_, signal, now + tick);
+    monitor_sleep_.store_relaxed(kAwake);
+  }
+}
+
+bool Scheduler::sleep_deeply() noexcept {
+  uint32_t signal;
+  {
+    LockGuard guard(lock_);
+    if (stopping_.load_relaxed() ||
+        idle_count_.load_relaxed() < live_processors_.load_relaxed()) {
+      return false;
+    }
+    signal = monitor_signal_.load_relaxed();
+    monitor_sleep_.store_relaxed(kDeep);
+  }
+  os::futex_wait(monitor_signal_, signal, os::kNever);
+  monitor_sleep_.store_relaxed(kAwake);
+  return true;
+}
+
+void Scheduler::wake_monitor_locked() noexcept {
+  if (monitor_sleep_.load_relaxed() != kDeep) return;
+  monitor_sleep_.store_relaxed(kAwake);
+  monitor_signal_.fetch_add_acq_rel(1);
+  os::futex_wake(monitor_signal_, 1);
+}
+
+void Scheduler::kick_monitor() noexcept {
+  uint32_t tick = kTick;
+  if (monitor_sleep_.compare_exchange_acq_rel(tick, kAwake)) {
+    monitor_signal_.fetch_add_acq_rel(1);
+    os::futex_wake(monitor_signal_, 1);
+  }
+}
+
+bool Scheduler::others_wait(const Processor* processor, uint64_t now_ns) const noexcept {
+  return processor->queue.size() != 0 || processor->run_next.load_relaxed() != nullptr ||
+         processor->timers.next_deadline_ns() <= now_ns || processor->timers.has_inbox() ||
+         processor->must_retire.load_relaxed() ||
+         (idle_count_.load_relaxed() == 0 && !global_.empty());
+}
+
+// True while the machine is in a blocking call, so that the monitor looks again soon.
+bool Scheduler::watch(Processor* processor, uint64_t now_ns) noexcept {
+  processor->now_ns.store_relaxed(now_ns);
+  Machine* machine = processor->machine.load_acquire();
+  Processor::Watch& seen = processor->watch;
+  if (machine == nullptr ||
+      processor->status.load_relaxed() != ProcessorStatus::kRunning) {
+    seen.machine = nullptr;
+    return false;
+  }
+  const uint32_t turn = processor->turn.load_relaxed();
+  const uint32_t call = machine->blocking_calls.load_relaxed();
+  const bool blocking = machine->blocking.load_relaxed() != 0;
+  if (machine != seen.machine || turn != seen.turn || call != seen.blocking_call) {
+    seen = Processor::Watch{machine, turn, call, now_ns};
+    return blocking && others_wait(processor, now_ns);
+  }
+  const uint64_t age_ns = now_ns - seen.since_ns;
+  if (blocking) {
+    if (!others_wait(processor, now_ns)) return false;
+    if (age_ns >= kBlockingGraceNs) retake(machine);
+    return true;
+  }
+  if (age_ns >= kSliceNs) machine->preempt.store_relaxed(1);
+  if (age_ns >= kRetakeNs && others_wait(processor, now_ns) &&
+      hogs_.load_relaxed() < 2 * processor_count_.load_relaxed()) {
+    retake(machine);
+  }
+  return false;
+}
+
+bool Scheduler::retake(Machine* machine) noexcept {
+  uint32_t state = kRetakeNone;
+  if (!machine->retake.compare_exchange_acq_rel(state, kRetakeRequested)) return false;
+  fence_heavy();  // pairs with the light fence in enter_runtime
+  state = kRetakeRequested;
+  if (machine->in_runtime.load_acquire() != 0) {
+    machine->retake.compare_exchange_acq_rel(state, kRetakeNone);
+    return false;
+  }
+  // Said before the processor is gone, so that no deadlock can be seen in between.
+  const bool is_hog = machine->blocking.load_relaxed() == 0;
+  if (is_hog) {
+    machine->is_hog.store_release(true);
+    hogs_.fetch_add_relaxed(1);
+  }
+  if (!machine->retake.compare_exchange_acq_rel(state, kRetakeTaken)) {
+    if (is_hog) note_hog_returned(machine);
+    return false;
+  }
+  // The machine is outside the runtime and will find out at its next entry.
+  Processor* processor = machine->processor;
+  processor->counters.hand_offs.increment_single_writer();
+  processor->record(EventType::kHandOff, machine->index);
+  hand_off(processor);
+  return true;
+}
+
+void Scheduler::note_hog_returned(Machine* machine) noexcept {
+  if (!machine->is_hog.load_relaxed()) return;
+  machine->is_hog.store_release(false);
+  hogs_.fetch_sub_acq_rel(1);
+}
+
+}  // namespace heddle

@@ -1,0 +1,327 @@
+#include "core/park.h"
+
+#include "core/check.h"
+#include "core/exception_state.h"
+#include "core/scheduler.h"
+#include "core/turn.h"
+
+namespace heddle {
+
+namespace {
+
+#if defined(HEDDLE_POISON)
+constexpr unsigned char kPoison = 0xA5;
+#endif
+
+// Copies the live bytes of a compact fiber off its run stack.
+void save_frame(Machine* machine, Fiber* fiber) noexcept {
+  char* top = static_cast<char*>(fiber->run_stack->stack->top());
+  char* low = static_cast<char*>(fiber->stack_pointer);
+  const auto bytes = static_cast<uint32_t>(top - low);
+  fiber->frame = machine->processor->frames.take(bytes);
+  HEDDLE_CHECK(fiber->frame != nullptr, "out of memory for the frame of a compact fiber");
+  fiber->frame_bytes = bytes;
+  std::memcpy(fiber->frame, low, bytes);
+#if defined(HEDDLE_POISON)
+  // Below as well: what a returned call left behind must not be relied on either.
+  const size_t below = low - fiber->run_stack->stack->bottom > 4096 ? 4096 : 0;
+  std::memset(low - below, kPoison, bytes + below);
+#endif
+}
+
+void publish_wait(Machine* machine, const Post& post) noexcept {
+  Fiber* fiber = post.fiber;
+  Processor* processor = machine->processor;
+  fiber->parked_at_ns = processor->now_ns.load_relaxed();
+  processor->counters.parked.increment_single_writer();
+  processor->record(EventType::kPark, fiber->id, static_cast<uint16_t>(fiber->wait_reason));
+  fiber->begin_wait();
+  const uint64_t epoch = fiber->epoch();
+  if (!post.commit(fiber, post.argument)) {
+    if (fiber->claim(epoch)) machine->scheduler->make_runnable(fiber, true);
+    return;
+  }
+  // From here on the fiber may already run elsewhere, or have ended: descriptors stay readable,
+  // and a claim of this epoch fails then. Pairs with the heavy fence in Scheduler::cancel.
+  fence_light();
+  if (fiber->cancel_requested.load_relaxed() != 0 && fiber->claim(epoch)) {
+    machine->scheduler->make_runnable(fiber, false);
+  }
+}
+
+}  // namespace
+
+void finish_switch(Machine* machine) noexcept {
+  const Post post = machine->post;
+  if (post.action == PostAction::kNone) return;
+  machine->post.action = PostAction::kNone;
+  Fiber* fiber = post.fiber;
+  const bool compact = fiber != nullptr && fiber->stack_class == StackClass::kCompact;
+  switch (post.action) {
+    case PostAction::kPark:
+      if (compact) save_frame(machine, fiber);
+      publish_wait(machine, post);
+      break;
+    case PostAction::kYield:
+    case PostAction::kYieldGlobal: {
+      if (compact) save_frame(machine, fiber);
+      fiber->word.store_release(Waiter::make_word(WaiterState::kRunnable, fiber->epoch()));
+      const bool is_local = post.action == PostAction::kYield && machine->processor != nullptr;
+      if (compact) {
+        machine->scheduler->make_runnable(fiber, false);
+      } else if (is_local) {
+        machine->scheduler->enqueue_local(machine->processor, fiber, false);
+      } else {
+        machine->scheduler->enqueue_global(fiber);
+      }
+      break;
+    }
+    case PostAction::kRetireStack:
+      stack_pool(post.stack->size_log2).give(post.stack);
+      break;
+    case PostAction::kExitCompact:
+    case PostAction::kNone:
+      break;
+  }
+}
+
+Stack* take_carrier(Processor* processor) noexcept {
+  Stack* carrier = processor->carriers;
+  if (carrier != nullptr) {
+    processor->carriers = carrier->next;
+    --processor->carrier_count;
+    return carrier;
+  }
+  int error = 0;
+  carrier = default_stack_pool().take(&error);
+  if (carrier == nullptr) return nullptr;
+  sanitizer::renew_stack(carrier);
+  carrier->stack_pointer = arch::make_context(carrier->top(), carrier_entry, nullptr);
+  return carrier;
+}
+
+void cache_carrier(Processor* processor, Stack* carrier) noexcept {
+  constexpr uint32_t kCarrierLimit = 64;
+  if (processor->carrier_count >= kCarrierLimit) {
+    // The suspended loop on it is simply forgotten: it owns nothing. The one that is being left
+    // right now must not be the one that is given away, since its context is not saved yet.
+    Stack* oldest = processor->carriers;
+    processor->carriers = oldest->next;
+    --processor->carrier_count;
+    default_stack_pool().give(oldest);
+  }
+  carrier->next = processor->carriers;
+  processor->carriers = carrier;
+  ++processor->carrier_count;
+}
+
+namespace {
+
+// A started standard fiber that can be switched to at once, without a turn of the loop.
+Fiber* next_direct(Machine* machine) noexcept {
+  Processor* processor = machine->processor;
+  Runnable* next = quick_pop(machine);
+  if (next == nullptr) return nullptr;
+  if (next->kind == RunnableKind::kFiber) {
+    auto* fiber = static_cast<Fiber*>(next);
+    if (fiber->started() && fiber->stack_class == StackClass::kStandard &&
+        fiber->locked_machine == nullptr) {
+      return fiber;
+    }
+  }
+  processor->handed = next;
+  return nullptr;
+}
+
+SwitchSide choose_target(Machine* machine, bool direct_allowed) noexcept {
+  if (machine->home_action == HomeAction::kNone && machine->processor != nullptr) {
+    Fiber* next = direct_allowed ? next_direct(machine) : nullptr;
+    if (next != nullptr) {
+      machine->fiber = next;
+      machine->stack = next->stack;
+      return side_of(next->stack, &next->stack_pointer);
+    }
+    Stack* carrier = take_carrier(machine->processor);
+    if (carrier != nullptr) {
+      machine->fiber = nullptr;
+      machine->stack = carrier;
+      return side_of(carrier, &carrier->stack_pointer);
+    }
+  }
+  machine->fiber = nullptr;
+  machine->stack = nullptr;
+  return machine->home_side();
+}
+
+}  // namespace
+
+void leave_fiber(Machine* machine, Fiber* self) noexcept {
+  check_no_lock_held("a fiber parks while it holds a lock of the runtime");
+  const bool compact = self->stack_class == StackClass::kCompact;
+  if (!compact && self->stack != machine->stack) {
+    self->stack = machine->stack;
+    if (machine->processor != nullptr) {
+      machine->processor->counters.stacks_earned.increment_single_writer();
+    }
+  }
+  if (self->locked_machine != nullptr) machine->home_action = HomeAction::kHandOffLocked;
+  const int saved_errno = os::save_errno();
+  const ExceptionState exceptions = swap_exception_state(machine, ExceptionState{});
+  Stack* own = compact ? self->run_stack->stack : self->stack;
+  const SwitchSide target = choose_target(machine, !compact);
+  switch_stacks(side_of(own, &self->stack_pointer), target);
+  // Perhaps another OS thread from here on: nothing read before the switch may be used.
+  Machine* now = Machine::current();
+  finish_switch(now);
+  swap_exception_state(now, exceptions);
+  os::restore_errno(saved_errno);
+  self->word.store_relaxed(Waiter::make_word(WaiterState::kRunning, self->epoch()));
+  self->wait_reason = WaitReason::kNone;
+}
+
+void leave_for_good(Machine* machine, Stack* stack) noexcept {
+  const SwitchSide target = choose_target(machine, false);
+  void* abandoned;
+  SwitchSide from = side_of(stack, &abandoned);
+  void* no_fake_stack = nullptr;
+  from.fake_stack = &no_fake_stack;
+  switch_stacks(from, target);
+  HEDDLE_CHECK(false, "a stack that was left for good was resumed");
+  __builtin_unreachable();
+}
+
+Machine* reacquire_processor(Machine* machine) noexcept {
+  Scheduler* scheduler = machine->scheduler;
+  machine->processor = nullptr;
+  scheduler->note_hog_returned(machine);
+  machine->retake.store_release(kRetakeNone);
+  if (scheduler->claim_idle_processor(machine)) return machine;
+  Fiber* self = machine->fiber;
+  const bool stays = self->stack_class == StackClass::kCompact || self->locked_machine != nullptr;
+  if (!stays) {
+    machine->post = Post{PostAction::kYieldGlobal, self, nullptr, nullptr, nullptr};
+    leave_fiber(machine, self);
+    return Machine::current();
+  }
+  // The stack cannot be left: wait for a processor in place, as a fiber locked to this thread.
+  const bool was_locked = self->locked_machine != nullptr;
+  scheduler->wait_in_place(machine, self);
+  if (!was_locked) {
+    self->locked_machine = nullptr;
+    machine->locked_fiber = nullptr;
+  }
+  self->word.store_relaxed(Waiter::make_word(WaiterState::kRunning, self->epoch()));
+  return machine;
+}
+
+namespace {
+[[noreturn]] __attribute__((noinline)) void throw_cancelled() { throw Cancelled{}; }
+
+void throw_if_cancelled(Fiber* self) {
+  if (__builtin_expect(self->cancel_requested.load_relaxed() != 0, false)) throw_cancelled();
+}
+
+void give_way(PostAction action) {
+  Machine* machine = enter_runtime();
+  Fiber* self = machine->fiber;
+  machine->processor->counters.yielded.increment_single_writer();
+  machine->processor->record(EventType::kYield, self->id);
+  machine->post = Post{action, self, nullptr, nullptr, nullptr};
+  leave_fiber(machine, self);
+  exit_runtime(Machine::current());
+  throw_if_cancelled(self);
+}
+}  // namespace
+
+Fiber* current_fiber() noexcept {
+  Machine* machine = Machine::current();
+  return machine != nullptr ? machine->fiber : nullptr;
+}
+
+void park(WaitReason reason, ParkCommit commit, void* argument) {
+  HEDDLE_CHECK(current_fiber() != nullptr, "park is called on a fiber");
+  Machine* machine = enter_runtime();
+  Fiber* self = machine->fiber;
+  if (self->cancel_requested.load_relaxed() == 0) {
+    self->wait_reason = reason;
+    machine->post = Post{PostAction::kPark, self, nullptr, commit, argument};
+    leave_fiber(machine, self);
+    machine = Machine::current();
+  }
+  exit_runtime(machine);
+  throw_if_cancelled(self);
+}
+
+void yield() {
+  Machine* machine = Machine::current();
+  if (machine == nullptr || machine->blocking.load_relaxed() != 0) {
+    os::yield_thread();
+    return;
+  }
+  give_way(PostAction::kYield);
+}
+
+void checkpoint() {
+  os::ThreadSlot& slot = os::thread_slot();
+  auto* machine = static_cast<Machine*>(slot.machine);
+  if (machine == nullptr) {
+    if (slot.cancel_flag != nullptr && slot.cancel_flag->load_relaxed() != 0) throw_cancelled();
+    return;
+  }
+  if (machine->blocking.load_relaxed() != 0) return;
+  throw_if_cancelled(machine->fiber);
+  const bool asked = machine->preempt.load_relaxed() != 0 ||
+                     machine->retake.load_relaxed() == kRetakeTaken;
+  if (__builtin_expect(asked, false)) give_way(PostAction::kYieldGlobal);
+}
+
+namespace {
+// In slices, so that a cancelled task on a thread of its own wakes up soon.
+void sleep_thread(uint64_t deadline_ns) {
+  constexpr uint64_t kSliceNs = 20'000'000;
+  for (uint64_t now = os::now_ns(); now < deadline_ns; now = os::now_ns()) {
+    checkpoint();
+    os::sleep_until(deadline_ns - now > kSliceNs ? now + kSliceNs : deadline_ns);
+  }
+  checkpoint();
+}
+
+bool arm_sleep(Fiber* fiber, void* argument) noexcept {
+  const auto deadline_ns = reinterpret_cast<uintptr_t>(argument);
+  if (deadline_ns != os::kNever) {
+    Machine::current()->processor->timers.arm(
+        TimerEntry{deadline_ns, fiber, fiber->epoch()});
+  }
+  return true;
+}
+}  // namespace
+
+void sleep_until(uint64_t deadline_ns) {
+  static_assert(sizeof(void*) == 8, "a deadline travels as a pointer-sized value");
+  Machine* machine = Machine::current();
+  if (machine == nullptr || machine->blocking.load_relaxed() != 0) {
+    sleep_thread(deadline_ns);
+    return;
+  }
+  park(WaitReason::kSleep, arm_sleep, reinterpret_cast<void*>(deadline_ns));
+}
+
+void sleep_for(uint64_t duration_ns) {
+  if (duration_ns == 0) {
+    yield();
+    return;
+  }
+  const uint64_t now = os::now_ns();
+  sleep_until(duration_ns > os::kNever - now ? os::kNever : now + duration_ns);
+}
+
+bool lock_to_thread() noexcept {
+  RuntimeScope scope;
+  Machine* machine = scope.machine();
+  if (machine == nullptr || machine->fiber->stack_class == StackClass::kCompact) return false;
+  machine->fiber->locked_machine = machine;
+  machine->locked_fiber = machine->fiber;
+  return true;
+}
+
+}  // namespace heddle

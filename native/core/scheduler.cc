@@ -1,0 +1,321 @@
+#include "core/scheduler.h"
+
+#include <cstddef>
+#include <vector>
+
+#include "core/check.h"
+#include "core/overflow.h"
+#include "core/park.h"
+
+namespace heddle {
+
+namespace {
+
+void retire_descriptor(void* block) noexcept {
+  retire_epoch(static_cast<Fiber*>(block)->epoch());
+}
+
+// Every field but the word, whose epoch outlives the fiber.
+void init_descriptor(Fiber* fiber, const SpawnOptions& options, FiberEntry entry) noexcept {
+  const uint64_t old_epoch = fiber->epoch();
+  const uint64_t epoch = old_epoch != 0 ? old_epoch : fresh_epoch();
+  fiber->next = nullptr;
+  fiber->kind = RunnableKind::kFiber;
+  fiber->resume = nullptr;
+  fiber->stack_class = options.stack_class;
+  fiber->stack_pointer = nullptr;
+  fiber->stack = nullptr;
+  fiber->frame = nullptr;
+  fiber->wait_reason = WaitReason::kNone;
+  fiber->locks_thread = options.lock_to_thread;
+  fiber->stack_size_log2 = 0;
+  if (options.stack_bytes != 0 && options.stack_class == StackClass::kStandard) {
+    const uint32_t log2 = stack_size_log2(options.stack_bytes);
+    if (log2 != stack_size_log2(kDefaultStackBytes)) {
+      fiber->stack_size_log2 = static_cast<uint8_t>(log2);
+    }
+  }
+  fiber->cancel_requested.store_relaxed(0);
+  fiber->entry = entry;
+  fiber->on_exit = options.on_exit;
+  fiber->name = options.name;
+  fiber->spawn_site = options.site;
+  fiber->parked_at_ns = 0;
+  fiber->locked_machine = nullptr;
+  fiber->locals = nullptr;
+  fiber->word.store_relaxed(Waiter::make_word(WaiterState::kRunnable, epoch));
+}
+
+Atomic<Scheduler*> only_scheduler{nullptr};
+
+}  // namespace
+
+SlabPool& fiber_pool() noexcept {
+  // Free descriptors are linked through Runnable::next, so their words survive.
+  static auto* pool = new SlabPool(sizeof(Fiber), 0, retire_descriptor);  // never destroyed
+  return *pool;
+}
+
+const char* wait_reason_name(WaitReason reason) noexcept {
+  static const char* const kNames[] = {"none", "park", "sleep", "blocking", "latch"};
+  static_assert(sizeof kNames / sizeof *kNames == static_cast<size_t>(WaitReason::kCount),
+                "a name for every wait reason");
+  return kNames[static_cast<size_t>(reason)];
+}
+
+const char* spawn_error_name(SpawnError error) noexcept {
+  switch (error) {
+    case SpawnError::kNone: return "none";
+    case SpawnError::kShutDown: return "the runtime is shut down";
+    case SpawnError::kOutOfMemory: return "out of memory for a descriptor";
+    case SpawnError::kForkedChild: return "a forked child has no runtime";
+  }
+  return "unknown";
+}
+
+Scheduler::Scheduler(const SchedulerOptions& options) noexcept
+    : machine_limit_(options.machine_limit) {
+  Scheduler* none = nullptr;
+  HEDDLE_CHECK(only_scheduler.compare_exchange_acq_rel(none, this),
+               "one scheduler exists at a time in a process");
+  os::prepare_heavy_fence();
+  os::watch_for_fork();
+  install_overflow_handler();
+  usable_cpus_ = os::usable_cpus();
+  machines_ = new Atomic<Machine*>[machine_limit_];
+  HEDDLE_CHECK(poller_.open() == 0, "epoll and eventfd are available");
+  const uint32_t wanted = options.processors != 0 ? options.processors : usable_cpus_;
+  set_processors(wanted < kMaxProcessors ? wanted : kMaxProcessors);
+  // Without a monitor nothing is preempted and blocking calls keep their processor; the rest runs.
+  if (os::start_thread(&monitor_thread_, "heddle-monitor", 64 * 1024, monitor_main, this) != 0) {
+    monitor_thread_ = os::Thread{};
+  }
+}
+
+Scheduler::~Scheduler() {
+  shutdown();
+  poller_.close();
+  const uint32_t machines = machine_count_.load_acquire();
+  for (uint32_t i = 0; i < machines; ++i) delete machines_[i].load_relaxed();
+  delete[] machines_;
+  const uint32_t known = created_processors_.load_acquire();
+  for (uint32_t i = 0; i < known; ++i) delete processor_at(i);
+  only_scheduler.store_release(nullptr);
+}
+
+RuntimeScope::RuntimeScope() noexcept : machine_(Machine::current()) {
+  if (machine_ == nullptr) return;
+  if (machine_->blocking.load_relaxed() != 0) {
+    machine_ = nullptr;
+  } else if (machine_->in_runtime.load_relaxed() == 0) {
+    outermost_ = true;
+    machine_ = enter_runtime();
+  }
+}
+
+Machine* enter_runtime() noexcept {
+  Machine* machine = Machine::current();
+  machine->in_runtime.store_relaxed(1);
+  fence_light();  // pairs with fence_heavy in Scheduler::retake
+  uint32_t state = machine->retake.load_relaxed();
+  if (__builtin_expect(state == kRetakeNone, true)) return machine;
+  state = kRetakeRequested;
+  if (machine->retake.compare_exchange_acq_rel(state, kRetakeNone)) return machine;
+  return state == kRetakeTaken ? reacquire_processor(machine) : machine;
+}
+
+Fiber* Scheduler::take_descriptor(Machine* machine) noexcept {
+  if (machine != nullptr) {
+    return static_cast<Fiber*>(machine->processor->fibers.take(fiber_pool()));
+  }
+  void* block = nullptr;
+  return fiber_pool().take(&block, 1) == 1 ? static_cast<Fiber*>(block) : nullptr;
+}
+
+Fiber* Scheduler::spawn(const SpawnOptions& options, FiberEntry entry, const void* payload,
+                        size_t payload_bytes, SpawnError* error) noexcept {
+  HEDDLE_CHECK(payload_bytes <= Fiber::kPayloadBytes, "a payload fits in the descriptor");
+  if (os::is_forked_child() || stopping_.load_relaxed()) {
+    *error = os::is_forked_child() ? SpawnError::kForkedChild : SpawnError::kShutDown;
+    return nullptr;
+  }
+  RuntimeScope scope;
+  Machine* machine = scope.machine();
+  Fiber* fiber = take_descriptor(machine);
+  if (fiber == nullptr) {
+    *error = SpawnError::kOutOfMemory;
+    return nullptr;
+  }
+  init_descriptor(fiber, options, entry);
+  if (payload_bytes != 0) std::memcpy(fiber->payload, payload, payload_bytes);
+  *error = SpawnError::kNone;
+  if (machine == nullptr) {
+    fiber->id = foreign_spawned_.fetch_add_relaxed(1) + 1;
+    enqueue_global(fiber);
+    return fiber;
+  }
+  Processor* processor = machine->processor;
+  fiber->id = (uint64_t{processor->index + 1} << 44) | ++processor->next_fiber_id;
+  processor->counters.spawned.increment_single_writer();
+  processor->record(EventType::kSpawn, fiber->id);
+  enqueue_local(processor, fiber, false);
+  wake_if_needed();
+  return fiber;
+}
+
+void Scheduler::enqueue_local(Processor* processor, Runnable* item, bool run_next) noexcept {
+  if (run_next) {
+    item = processor->run_next.exchange_acq_rel(item);
+    if (item == nullptr) return;
+  }
+  while (!processor->queue.push(item)) {
+    RunnableList overflow;
+    if (processor->queue.take_half(overflow) == 0) continue;  // thieves made room
+    overflow.push_back(item);
+    global_.push(overflow);
+    return;
+  }
+}
+
+void Scheduler::enqueue_global(Runnable* item) noexcept {
+  global_.post(item);
+  fence_seq_cst();  // the caller may be a thread that heavy fences do not serve
+  wake_if_needed();
+}
+
+void Scheduler::make_runnable(Fiber* fiber, bool run_next) noexcept {
+  RuntimeScope scope;
+  Machine* machine = scope.machine();
+  Runnable* item = fiber;
+  if (machine != nullptr && machine->processor != nullptr) {
+    machine->processor->counters.readied.increment_single_writer();
+    machine->processor->record(EventType::kReady, fiber->id);
+  } else {
+    machine = nullptr;
+  }
+  if (fiber->stack_class == StackClass::kCompact && fiber->started()) {
+    RunStack* run_stack = fiber->run_stack;
+    if (!run_stack->post(fiber)) return;
+    item = run_stack;
+    run_next = false;
+  }
+  if (machine == nullptr) {
+    enqueue_global(item);
+  } else {
+    enqueue_local(machine->processor, item, run_next);
+    wake_if_needed();
+  }
+}
+
+bool Scheduler::ready(Waiter* waiter, uint64_t epoch) noexcept {
+  if (!waiter->claim(epoch)) return false;
+  if (waiter->resume != nullptr) {
+    waiter->resume(waiter);
+  } else {
+    make_runnable(static_cast<Fiber*>(waiter), true);
+  }
+  return true;
+}
+
+void Scheduler::cancel(Fiber* fiber) noexcept {
+  fiber->cancel_requested.store_seq_cst(1);
+  fence_heavy();  // pairs with the light fence in publish_wait: one of us sees the other
+  const uint64_t word = fiber->word.load_acquire();
+  if (Waiter::state_of(word) == WaiterState::kWaiting) {
+    const uint64_t epoch = Waiter::epoch_of(word);
+    if (fiber->claim(epoch)) make_runnable(fiber, false);
+  }
+}
+
+void Scheduler::finish_fiber(Machine* machine, Fiber* fiber, ExitStatus status) noexcept {
+  Processor* processor = machine->processor;
+  processor->counters.exited.increment_single_writer();
+  processor->record(EventType::kExit, fiber->id, static_cast<uint16_t>(status));
+  if (fiber->on_exit != nullptr) fiber->on_exit(fiber, status);
+  fiber->word.store_release(Waiter::make_word(WaiterState::kFree, fiber->epoch()));
+  processor->fibers.give(fiber_pool(), fiber);
+}
+
+void Scheduler::arm_timer(uint64_t deadline_ns, Waiter* waiter, uint64_t epoch) noexcept {
+  if (deadline_ns == os::kNever) return;
+  RuntimeScope scope;
+  const TimerEntry entry{deadline_ns, waiter, epoch};
+  if (scope.machine() != nullptr && scope.machine()->processor != nullptr) {
+    scope.machine()->processor->timers.arm(entry);
+    return;
+  }
+  Processor* processor = processor_at(0);
+  processor->timers.post(entry);
+  fence_seq_cst();  // pairs with the fence in sleep_idle
+  wake_processor(processor);
+}
+
+bool Scheduler::shutdown(uint64_t timeout_ns) noexcept {
+  if (shut_down_) return true;
+  const uint64_t now = os::now_ns();
+  const uint64_t deadline = timeout_ns > os::kNever - now ? os::kNever : now + timeout_ns;
+  uint32_t machines = 0;
+  {
+    LockGuard guard(lock_);
+    stopping_.store_seq_cst(true);
+    machines = machine_count_.load_acquire();
+  }
+  for (uint32_t i = 0; i < machines; ++i) signal_machine(machines_[i].load_acquire());
+  monitor_signal_.fetch_add_seq_cst(1);
+  os::futex_wake(monitor_signal_, 1);
+  for (;;) {
+    const uint32_t stopped = stopped_machines_.load_acquire();
+    if (stopped == machines) break;
+    if (os::now_ns() >= deadline) return false;
+    os::futex_wait(stopped_machines_, stopped, deadline);
+  }
+  for (uint32_t i = 0; i < machines; ++i) os::join_thread(machines_[i].load_acquire()->thread);
+  if (monitor_thread_.handle != 0) os::join_thread(monitor_thread_);
+  blocking_pool_.shutdown();
+  shut_down_ = true;
+  reclaim_fibers();
+  return true;
+}
+
+void Scheduler::reclaim_fibers() noexcept {
+  const uint32_t known = created_processors_.load_acquire();
+  for (uint32_t i = 0; i < known; ++i) empty_stocks(processor_at(i));
+  // No thread of the runtime is left, so every descriptor that is not free can be taken.
+  std::vector<void*> left;
+  fiber_pool().for_each(
+      [](void* block, void* list) {
+        auto* fiber = static_cast<Fiber*>(block);
+        if (fiber->state() != WaiterState::kFree) {
+          static_cast<std::vector<void*>*>(list)->push_back(fiber);
+        }
+      },
+      &left);
+  FrameStore frames;
+  for (void* block : left) {
+    auto* fiber = static_cast<Fiber*>(block);
+    if (fiber->started() && fiber->stack_class == StackClass::kStandard) {
+      stack_pool(fiber->stack->size_log2).give(fiber->stack);
+    } else if (fiber->started()) {
+      if (fiber->frame != nullptr) frames.give(fiber->frame, fiber->frame_bytes);
+      fiber->run_stack->bound.fetch_sub_acq_rel(1);
+    }
+    fiber->word.store_relaxed(Waiter::make_word(WaiterState::kFree, fiber->epoch() + 1));
+  }
+  frames.flush();
+  fiber_pool().give(left.data(), left.size());
+  fiber_pool().trim();
+  FrameStore::trim();
+  trim_stack_pools(0);
+}
+
+void Scheduler::trace(bool on) noexcept {
+  const uint32_t known = created_processors_.load_acquire();
+  for (uint32_t i = 0; i < known; ++i) processor_at(i)->ring.enable(on);
+}
+
+void Processor::record_slow(EventType type, uint64_t subject, uint16_t detail,
+                            uint32_t value) noexcept {
+  ring.append(Event{os::now_ns(), subject, value, type, static_cast<uint8_t>(index), detail});
+}
+
+}  // namespace heddle

@@ -1,0 +1,261 @@
+// The scheduler: processors, machines, and the way of a fiber through them.
+//
+//   spawn (scheduler.cc) -> queue -> run_turn (turn.cc) -> entry on the carrier
+//   park, yield, sleep (park.cc) -> make_runnable (scheduler.cc) -> wake_one (search.cc)
+//   stealing, going idle (search.cc) · count changes (resize.cc) · hogs (monitor.cc)
+//   blocking calls (blocking.cc) · OS threads (machine.cc)
+//
+// After Go's G/M/P scheduler (runtime/proc.go; D. Vyukov, "Scalable Go Scheduler Design Doc",
+// 2012) with these differences: a new fiber is called on the loop's own stack; an idle machine
+// keeps its processor while it sleeps, so that a processor's timers have a sleeper of their own;
+// the submit side of the sleep/submit race takes a light fence, the sleep side a heavy one.
+//
+// One scheduler exists at a time in a process; pools of stacks and descriptors are process-wide.
+#pragma once
+
+#include <cstring>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+#include "core/blocking_pool.h"
+#include "core/global_queue.h"
+#include "core/machine.h"
+#include "core/processor.h"
+
+namespace heddle {
+
+struct SchedulerOptions {
+  uint32_t processors = 0;     // 0 = usable CPUs; at most kMaxProcessors
+  uint32_t machine_limit = 512;  // OS threads that run fibers or wait to
+};
+
+struct SpawnOptions {
+  StackClass stack_class = StackClass::kStandard;
+  size_t stack_bytes = 0;      // standard only; 0 = default; rounded up to a power of two
+  bool lock_to_thread = false; // refused for compact
+  const char* name = nullptr;  // must outlive the fiber
+  const void* site = nullptr;
+  FiberExit on_exit = nullptr;
+};
+
+enum class SpawnError : uint8_t { kNone, kShutDown, kOutOfMemory, kForkedChild };
+const char* spawn_error_name(SpawnError error) noexcept;
+
+struct SchedulerStats;
+
+class Scheduler {
+ public:
+  explicit Scheduler(const SchedulerOptions& options = {}) noexcept;
+  ~Scheduler();
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+
+  // Queues a fiber that will call `entry` with `payload` (copied; at most Fiber::kPayloadBytes).
+  // From a fiber: to the processor's own queue; from any other thread: to the inbox.
+  // nullptr and *error when nothing was queued.
+  Fiber* spawn(const SpawnOptions& options, FiberEntry entry, const void* payload,
+               size_t payload_bytes, SpawnError* error) noexcept;
+
+  // The same for a callable, which is moved into the descriptor, or to the heap if it is large.
+  template <typename F>
+  SpawnError go(F&& callable, const SpawnOptions& options = {});
+
+  // Ends the wait (waiter, epoch) if it is still on; true for one caller only.
+  bool ready(Waiter* waiter, uint64_t epoch) noexcept;
+
+  // Asks a fiber to end: its current wait and every later one throw Cancelled. The caller must
+  // know that the fiber has not ended and does not end meanwhile.
+  void cancel(Fiber* fiber) noexcept;
+
+  // 1..kMaxProcessors. Takes effect at once for new work; running fibers are not interrupted.
+  void set_processors(uint32_t count) noexcept;
+  uint32_t processors() const noexcept { return processor_count_.load_relaxed(); }
+
+  // Threads outside the runtime that use a core right now, such as one that runs JavaScript.
+  void note_foreign_running(int32_t delta) noexcept {
+    foreign_running_.fetch_add_relaxed(static_cast<uint32_t>(delta));
+  }
+  // Something outside may still wake fibers, so their waiting is no deadlock.
+  void note_outside_waker(int32_t delta) noexcept {
+    outside_wakers_.fetch_add_acq_rel(static_cast<uint32_t>(delta));
+  }
+  // Called when every fiber is parked and nothing can wake them; default: no report.
+  using DeadlockHandler = void (*)(Scheduler& scheduler);
+  void set_deadlock_handler(DeadlockHandler handler) noexcept { deadlock_handler_ = handler; }
+
+  // Stops the machines after their current fiber parks or ends and joins them. Parked and queued
+  // fibers never run again; their memory is reclaimed. False if a fiber did not yield in time.
+  bool shutdown(uint64_t timeout_ns = os::kNever) noexcept;
+  bool stopping() const noexcept { return stopping_.load_acquire(); }
+
+  void read_stats(SchedulerStats* stats) noexcept;
+  Processor* processor_at(uint32_t index) const noexcept {
+    return processors_[index].load_acquire();
+  }
+  void trace(bool on) noexcept;  // turns the event rings on or off
+
+  // --- for the runtime's own files ---
+  void make_runnable(Fiber* fiber, bool run_next) noexcept;
+  void finish_fiber(Machine* machine, Fiber* fiber, ExitStatus status) noexcept;
+  void enqueue_local(Processor* processor, Runnable* item, bool run_next) noexcept;
+  void enqueue_global(Runnable* item) noexcept;
+  void wake_if_needed() noexcept;
+  Runnable* next_runnable(Machine* machine) noexcept;
+  void run_timers(Machine* machine, uint64_t now_ns) noexcept;
+  void arm_timer(uint64_t deadline_ns, Waiter* waiter, uint64_t epoch) noexcept;
+
+  bool claim_idle_processor(Machine* machine) noexcept;
+  void hand_off(Processor* processor) noexcept;
+  void wait_for_processor(Machine* machine) noexcept;
+  void wait_in_place(Machine* machine, Fiber* self) noexcept;
+  void act_at_home(Machine* machine) noexcept;
+  void retire_processor(Processor* processor) noexcept;
+  void serve_locked(Machine* machine) noexcept;
+  void hand_off_locked(Machine* machine) noexcept;
+  void kick_monitor() noexcept;
+  bool others_wait(const Processor* processor, uint64_t now_ns) const noexcept;
+  void note_hog_returned(Machine* machine) noexcept;
+  static void machine_main(void* machine) noexcept;
+  static void monitor_main(void* scheduler) noexcept;
+  BlockingPool& blocking_pool() noexcept { return blocking_pool_; }
+
+ private:
+  Runnable* take_handed_or_local(Machine* machine) noexcept;
+  Runnable* take_global(Machine* machine) noexcept;
+  Runnable* search(Machine* machine) noexcept;
+  Runnable* steal_once(Machine* machine) noexcept;
+  Runnable* steal_from(Machine* machine, Processor* victim, bool take_run_next) noexcept;
+  bool try_begin_search(Machine* machine) noexcept;
+  void end_search(Machine* machine) noexcept;
+  bool may_spin() const noexcept;
+  bool sleep_idle(Machine* machine) noexcept;
+  bool work_visible(Processor* own) const noexcept;
+  void settle(Machine* machine) noexcept;
+  void empty_stocks(Processor* processor) noexcept;
+  void check_deadlock() noexcept;
+  void wait_for_signal(Machine* machine, uint64_t deadline_ns, bool may_poll) noexcept;
+  void wake_processor(Processor* processor) noexcept;
+  Fiber* take_descriptor(Machine* machine) noexcept;
+  void signal_machine(Machine* machine) noexcept;
+  void push_idle_locked(Processor* processor) noexcept;
+  bool remove_idle_locked(Processor* processor) noexcept;
+  Processor* pop_idle_locked() noexcept;
+  void make_spare_locked(Machine* machine) noexcept;
+  Machine* start_machine_locked(Processor* processor) noexcept;
+  void empty_processor(Processor* processor) noexcept;
+  void monitor() noexcept;
+  bool watch(Processor* processor, uint64_t now_ns) noexcept;
+  bool retake(Machine* machine) noexcept;
+  bool sleep_deeply() noexcept;
+  void wake_monitor_locked() noexcept;
+  void reclaim_fibers() noexcept;
+
+  Lock lock_{LockRank::kScheduler};
+  Atomic<uint32_t> processor_count_{0};  // as set
+  Atomic<uint32_t> live_processors_{0};  // idle or running; more than set while some retire
+  Atomic<Processor*> processors_[kMaxProcessors];
+  Atomic<uint32_t> created_processors_{0};
+  Processor* idle_processors_ = nullptr;
+  alignas(64) Atomic<uint32_t> idle_count_{0};  // processors in the idle list
+  Atomic<uint32_t> searching_{0};               // machines that look for work
+
+  alignas(64) GlobalQueue global_;
+  Atomic<uint32_t> foreign_running_{0};
+  Atomic<uint32_t> outside_wakers_{0};
+  Atomic<uint64_t> foreign_spawned_{0};
+  uint32_t usable_cpus_ = 1;
+
+  Atomic<Machine*>* machines_ = nullptr;  // machine_limit_ slots; filled in order
+  Atomic<uint32_t> machine_count_{0};
+  uint32_t machine_limit_;
+  Machine* spare_machines_ = nullptr;
+  Atomic<bool> poller_taken_{false};
+  os::Poller poller_;
+  Atomic<bool> stopping_{false};
+  Atomic<uint32_t> stopped_machines_{0};
+  bool shut_down_ = false;
+
+  os::Thread monitor_thread_;
+  Atomic<uint32_t> monitor_signal_{0};
+  Atomic<uint32_t> monitor_sleep_{0};       // MonitorSleep
+  Atomic<uint64_t> monitor_cpu_ns_{0};
+  Atomic<uint32_t> hogs_{0};                // detached: they run without a processor
+
+  BlockingPool blocking_pool_;
+  DeadlockHandler deadlock_handler_ = nullptr;
+};
+
+// Descriptors of all fibers.
+SlabPool& fiber_pool() noexcept;
+
+// A stretch of runtime code called from a fiber. While it lasts the monitor cannot take the
+// processor. `machine()` is null on foreign threads and inside blocking(). Nothing may park inside.
+class RuntimeScope {
+ public:
+  RuntimeScope() noexcept;
+  ~RuntimeScope() {
+    if (outermost_) machine_->in_runtime.store_release(0);
+  }
+  Machine* machine() const noexcept { return machine_; }
+
+ private:
+  Machine* machine_;
+  bool outermost_ = false;
+};
+
+// Entry from user code on a fiber; returns the machine, which may be another one than before if
+// the processor had been taken. Exit hands the thread back to user code.
+Machine* enter_runtime() noexcept;
+inline void exit_runtime(Machine* machine) noexcept { machine->in_runtime.store_release(0); }
+
+struct SchedulerStats {
+  uint32_t processors;
+  uint32_t idle_processors;
+  uint32_t machines;
+  uint32_t searching;
+  uint32_t global_queue;
+  uint64_t spawned, started, exited, parked, readied, yielded;
+  uint64_t run_local, run_global, run_stolen;
+  uint64_t steal_attempts, steal_successes, stolen_items, steal_ns;
+  uint64_t timers_fired, hand_offs, idle_sleeps, stacks_earned;
+  uint64_t monitor_cpu_ns;
+  uint64_t stacks_in_use, stacks_warm, descriptor_bytes, frame_bytes, queue_bytes;
+  struct PerProcessor {
+    uint32_t queue;
+    uint64_t started;
+    uint64_t run_local, run_global, run_stolen;
+  } per_processor[kMaxProcessors];
+};
+
+template <typename F>
+SpawnError Scheduler::go(F&& callable, const SpawnOptions& options) {
+  using Callable = std::decay_t<F>;
+  SpawnError error = SpawnError::kNone;
+  if constexpr (sizeof(Callable) <= Fiber::kPayloadBytes && alignof(Callable) <= 8 &&
+                std::is_trivially_copyable_v<Callable>) {
+    const Callable copy(std::forward<F>(callable));
+    spawn(
+        options,
+        [](Fiber* fiber) {
+          Callable own(*std::launder(reinterpret_cast<Callable*>(fiber->payload)));
+          own();
+        },
+        &copy, sizeof copy, &error);
+  } else {
+    auto* boxed = new Callable(std::forward<F>(callable));
+    const auto run = [](Fiber* fiber) {
+      Callable* callable_on_heap;
+      std::memcpy(&callable_on_heap, fiber->payload, sizeof callable_on_heap);
+      struct Delete {
+        Callable* object;
+        ~Delete() { delete object; }
+      } delete_at_end{callable_on_heap};
+      (*callable_on_heap)();
+    };
+    if (spawn(options, run, &boxed, sizeof boxed, &error) == nullptr) delete boxed;
+  }
+  return error;
+}
+
+}  // namespace heddle

@@ -1,0 +1,397 @@
+// Where the next runnable comes from, and what a machine does when there is none.
+//
+// The race between going to sleep and new work, as in Go and tokio:
+//   submit: push; fence; if nobody searches and somebody sleeps, wake one
+//   sleep:  announce idle; stop searching; fence; look at every queue again; sleep
+// Submitters on machines take a light fence and the sleeper a heavy one; threads outside push with
+// a sequentially consistent CAS. If the sleeper is the only processor that was awake, no machine
+// can be submitting, and its own full fence is enough.
+// A machine that was woken searches on behalf of everybody: when the last searcher finds work it
+// wakes the next, so one submitter never has to wake many.
+#include "core/check.h"
+#include "core/park.h"
+#include "core/scheduler.h"
+
+namespace heddle {
+
+namespace {
+
+constexpr uint32_t kGlobalTurn = 61;
+constexpr uint32_t kTimerTurn = 8;
+constexpr uint32_t kStealRounds = 4;
+constexpr uint64_t kSpinNs = 20'000;          // about what a wake-up costs
+constexpr uint64_t kRunNextGraceNs = 3'000;   // a readied fiber is about to run; Go waits 3 us too
+constexpr uint64_t kSettleNs = 100'000'000;   // idle for so long: give memory back
+
+uint64_t next_random(Machine* machine) noexcept {
+  // xorshift64*, Vigna 2016.
+  uint64_t x = machine->random;
+  x ^= x >> 12;
+  x ^= x << 25;
+  x ^= x >> 27;
+  machine->random = x;
+  return x * 0x2545F4914F6CDD1DULL;
+}
+
+uint64_t read_clock(Processor* processor) noexcept {
+  const uint64_t now = os::now_ns();
+  processor->now_ns.store_relaxed(now);
+  return now;
+}
+
+}  // namespace
+
+void Scheduler::run_timers(Machine* machine, uint64_t now_ns) noexcept {
+  Processor* processor = machine->processor;
+  processor->timers.accept_inbox();
+  TimerEntry due;
+  while (processor->timers.pop_due(now_ns, &due)) {
+    if (ready(due.waiter, due.epoch)) processor->counters.timers_fired.increment_single_writer();
+  }
+}
+
+Runnable* Scheduler::take_global(Machine* machine) noexcept {
+  Processor* processor = machine->processor;
+  RunnableList items = global_.take(processor_count_.load_relaxed(), 128);
+  Runnable* first = items.pop_front();
+  if (first == nullptr) return nullptr;
+  processor->counters.run_global.increment_single_writer(items.size + 1);
+  const bool more = !items.empty();
+  while (Runnable* item = items.pop_front()) {
+    if (!processor->queue.push(item)) {
+      items.push_back(item);
+      global_.push(items);
+      break;
+    }
+  }
+  if (more) wake_if_needed();
+  return first;
+}
+
+Runnable* Scheduler::take_handed_or_local(Machine* machine) noexcept {
+  Processor* processor = machine->processor;
+  Runnable* next = processor->handed;
+  if (next != nullptr) {
+    processor->handed = nullptr;
+    return next;
+  }
+  const uint32_t turn = processor->turn.load_relaxed() + 1;
+  if (turn % kGlobalTurn == 0) {
+    processor->turn.store_relaxed(turn);
+    next = take_global(machine);
+    if (next != nullptr) return next;
+  }
+  if (turn % kTimerTurn == 0 && (processor->timers.size() != 0 || processor->timers.has_inbox())) {
+    processor->turn.store_relaxed(turn);
+    run_timers(machine, read_clock(processor));
+  }
+  if (processor->run_next.load_relaxed() != nullptr) {
+    next = processor->run_next.exchange_acq_rel(nullptr);
+  }
+  if (next == nullptr) next = processor->queue.pop();
+  if (next != nullptr) processor->counters.run_local.increment_single_writer();
+  processor->turn.store_relaxed(turn);
+  return next;
+}
+
+Runnable* Scheduler::next_runnable(Machine* machine) noexcept {
+  for (;;) {
+    if (stopping_.load_relaxed()) return nullptr;
+    Processor* processor = machine->processor;
+    if (processor->must_retire.load_relaxed()) {
+      if (machine->searching) end_search(machine);
+      machine->home_action = HomeAction::kRelease;
+      return nullptr;
+    }
+    Runnable* next = take_handed_or_local(machine);
+    if (next == nullptr) {
+      if (processor->timers.size() != 0 || processor->timers.has_inbox()) {
+        run_timers(machine, read_clock(processor));
+        next = take_handed_or_local(machine);
+      }
+      if (next == nullptr) next = take_global(machine);
+      if (next == nullptr) next = search(machine);
+    }
+    if (next != nullptr) {
+      if (machine->searching) end_search(machine);
+      return next;
+    }
+    if (!sleep_idle(machine)) return nullptr;
+  }
+}
+
+Runnable* Scheduler::steal_from(Machine* machine, Processor* victim, bool take_run_next) noexcept {
+  Processor* own = machine->processor;
+  own->counters.steal_attempts.increment_single_writer();
+  const uint64_t began_ns = os::now_ns();
+  uint32_t moved = 0;
+  Runnable* stolen = victim->queue.steal_into(own->queue, &moved);
+  if (stolen == nullptr && take_run_next && victim->run_next.load_relaxed() != nullptr) {
+    // Its owner is likely to take it within moments; only what stays is stolen.
+    const uint64_t until = began_ns + kRunNextGraceNs;
+    while (victim->run_next.load_relaxed() != nullptr && os::now_ns() < until) spin_hint();
+    stolen = victim->run_next.exchange_acq_rel(nullptr);
+    moved = stolen != nullptr ? 1 : 0;
+  }
+  const auto latency_ns = static_cast<uint32_t>(os::now_ns() - began_ns);
+  own->record(EventType::kSteal, victim->index, static_cast<uint16_t>(moved), latency_ns);
+  if (stolen == nullptr) return nullptr;
+  own->counters.steal_successes.increment_single_writer();
+  own->counters.stolen_items.increment_single_writer(moved);
+  own->counters.steal_ns.increment_single_writer(latency_ns);
+  own->counters.run_stolen.increment_single_writer();
+  return stolen;
+}
+
+Runnable* Scheduler::steal_once(Machine* machine) noexcept {
+  const uint32_t known = created_processors_.load_acquire();
+  for (uint32_t round = 0; round < kStealRounds; ++round) {
+    const auto start = static_cast<uint32_t>(next_random(machine) % known);
+    for (uint32_t i = 0; i < known; ++i) {
+      Processor* victim = processor_at((start + i) % known);
+      if (victim == machine->processor) continue;
+      if (victim->queue.size() == 0 && victim->run_next.load_relaxed() == nullptr) continue;
+      Runnable* stolen = steal_from(machine, victim, round + 1 == kStealRounds);
+      if (stolen != nullptr) return stolen;
+    }
+  }
+  return nullptr;
+}
+
+bool Scheduler::try_begin_search(Machine* machine) noexcept {
+  if (machine->searching) return true;
+  // At most half of the busy processors: more only fight over the same queues.
+  const uint32_t live = live_processors_.load_relaxed();
+  const uint32_t idle = idle_count_.load_relaxed();
+  const uint32_t busy = live > idle ? live - idle : 0;
+  if (2 * searching_.load_relaxed() >= busy) return false;
+  machine->searching = true;
+  searching_.fetch_add_seq_cst(1);
+  return true;
+}
+
+void Scheduler::end_search(Machine* machine) noexcept {
+  machine->searching = false;
+  if (searching_.fetch_sub_seq_cst(1) == 1) wake_if_needed();
+}
+
+// Spinning is worth a core only if nobody else wants it, JavaScript above all.
+bool Scheduler::may_spin() const noexcept {
+  const uint32_t idle = idle_count_.load_relaxed();
+  const uint32_t searching = searching_.load_relaxed();
+  const uint32_t count = live_processors_.load_relaxed();
+  const uint32_t running = count > idle + searching ? count - idle - searching : 0;
+  return running + searching + foreign_running_.load_relaxed() <= usable_cpus_;
+}
+
+Runnable* Scheduler::search(Machine* machine) noexcept {
+  if (!try_begin_search(machine)) return nullptr;
+  const uint64_t until = os::now_ns() + kSpinNs;
+  for (;;) {
+    if (Runnable* next = steal_once(machine)) return next;
+    if (!global_.empty()) {
+      if (Runnable* next = take_global(machine)) return next;
+    }
+    Processor* processor = machine->processor;
+    if (stopping_.load_relaxed() || processor->must_retire.load_relaxed()) return nullptr;
+    const uint64_t now = read_clock(processor);
+    if (processor->timers.next_deadline_ns() <= now || processor->timers.has_inbox()) {
+      run_timers(machine, now);
+      if (Runnable* next = take_handed_or_local(machine)) return next;
+    }
+    if (now >= until || !may_spin()) return nullptr;
+    for (int i = 0; i < 32; ++i) spin_hint();
+  }
+}
+
+void Scheduler::push_idle_locked(Processor* processor) noexcept {
+  processor->status.store_relaxed(ProcessorStatus::kIdle);
+  processor->next_idle = idle_processors_;
+  idle_processors_ = processor;
+  idle_count_.fetch_add_seq_cst(1);
+}
+
+bool Scheduler::remove_idle_locked(Processor* processor) noexcept {
+  for (Processor** link = &idle_processors_; *link != nullptr; link = &(*link)->next_idle) {
+    if (*link != processor) continue;
+    *link = processor->next_idle;
+    processor->status.store_relaxed(ProcessorStatus::kRunning);
+    idle_count_.fetch_sub_seq_cst(1);
+    wake_monitor_locked();
+    return true;
+  }
+  return false;
+}
+
+Processor* Scheduler::pop_idle_locked() noexcept {
+  Processor* processor = idle_processors_;
+  if (processor != nullptr) remove_idle_locked(processor);
+  return processor;
+}
+
+void Scheduler::wake_if_needed() noexcept {
+  fence_light();  // pairs with the fence in sleep_idle
+  if (idle_count_.load_relaxed() == 0 || searching_.load_relaxed() != 0) return;
+  uint32_t none = 0;
+  if (!searching_.compare_exchange_seq_cst(none, 1)) return;
+  Machine* woken = nullptr;
+  {
+    LockGuard guard(lock_);
+    if (Processor* processor = stopping_.load_relaxed() ? nullptr : pop_idle_locked()) {
+      woken = start_machine_locked(processor);
+      if (woken != nullptr) woken->searching = true;
+    }
+  }
+  if (woken == nullptr) {
+    searching_.fetch_sub_seq_cst(1);
+  } else {
+    signal_machine(woken);
+  }
+}
+
+bool Scheduler::work_visible(Processor* own) const noexcept {
+  if (!global_.empty() || own->timers.has_inbox() || stopping_.load_relaxed() ||
+      own->must_retire.load_relaxed()) {
+    return true;
+  }
+  const uint32_t known = created_processors_.load_acquire();
+  for (uint32_t i = 0; i < known; ++i) {
+    Processor* processor = processor_at(i);
+    if (processor->queue.size() != 0 || processor->run_next.load_relaxed() != nullptr) return true;
+  }
+  return false;
+}
+
+// Sleeps with the processor until there may be work. False: the machine must go home.
+bool Scheduler::sleep_idle(Machine* machine) noexcept {
+  Processor* processor = machine->processor;
+  const uint64_t own_deadline = processor->timers.next_deadline_ns();
+  const bool was_searching = machine->searching;
+  {
+    LockGuard guard(lock_);
+    if (stopping_.load_relaxed()) return false;
+    machine->signal.store_relaxed(0);
+    push_idle_locked(processor);
+  }
+  if (was_searching) {
+    machine->searching = false;
+    searching_.fetch_sub_seq_cst(1);
+  }
+  const bool others_awake = idle_count_.load_seq_cst() < live_processors_.load_relaxed();
+  if (others_awake) {
+    fence_heavy();
+  } else {
+    fence_seq_cst();
+  }
+  if (work_visible(processor)) {
+    LockGuard guard(lock_);
+    if (remove_idle_locked(processor)) {
+      if (was_searching) {
+        machine->searching = true;
+        searching_.fetch_add_seq_cst(1);
+      }
+      return true;
+    }
+  } else if (!others_awake) {
+    check_deadlock();
+  }
+  processor->counters.idle_sleeps.increment_single_writer();
+  uint64_t deadline = own_deadline;
+  if (!machine->settled) {
+    const uint64_t settle_at = os::now_ns() + kSettleNs;
+    if (settle_at < deadline) deadline = settle_at;
+  }
+  wait_for_signal(machine, deadline, true);
+  if (machine->processor == nullptr || stopping_.load_relaxed()) return false;
+  if (!machine->settled && deadline != own_deadline && os::now_ns() >= deadline) settle(machine);
+  return true;
+}
+
+// Returns when the machine has a processor that is out of the idle list, or at the stop.
+void Scheduler::wait_for_signal(Machine* machine, uint64_t deadline_ns, bool may_poll) noexcept {
+  const bool in_poller = may_poll && !poller_taken_.load_relaxed() &&
+                         !poller_taken_.exchange_acq_rel(true);
+  if (in_poller) {
+    LockGuard guard(lock_);
+    machine->sleeps_in_poller = true;
+  }
+  for (;;) {
+    if (machine->signal.exchange_acquire(0) != 0) break;
+    if (in_poller) {
+      poller_.wait(deadline_ns);
+    } else {
+      os::futex_wait(machine->signal, 0, deadline_ns);
+    }
+    if (machine->signal.exchange_acquire(0) != 0) break;
+    LockGuard guard(lock_);
+    if (stopping_.load_relaxed()) break;
+    if (machine->processor == nullptr) {
+      deadline_ns = os::kNever;  // somebody took the processor while this machine slept
+    } else if (machine->processor->status.load_relaxed() != ProcessorStatus::kIdle) {
+      continue;  // claimed for this machine: the signal is on its way
+    } else if (os::now_ns() >= deadline_ns) {
+      remove_idle_locked(machine->processor);
+      break;
+    }
+  }
+  if (in_poller) {
+    {
+      LockGuard guard(lock_);
+      machine->sleeps_in_poller = false;
+    }
+    poller_taken_.store_release(false);
+  }
+}
+
+// After the lock: the machine may wake up at once, and would run into it.
+void Scheduler::signal_machine(Machine* machine) noexcept {
+  machine->signal.store_release(1);
+  bool in_poller;
+  {
+    LockGuard guard(lock_);
+    in_poller = machine->sleeps_in_poller;
+  }
+  if (in_poller) {
+    poller_.wake();
+  } else {
+    os::futex_wake(machine->signal, 1);
+  }
+}
+
+// The processor has been idle for a while, and is held again by this machine: its stocks go back.
+void Scheduler::settle(Machine* machine) noexcept {
+  machine->settled = true;
+  empty_stocks(machine->processor);
+  fiber_pool().trim();
+  FrameStore::trim();
+  trim_stack_pools(0);
+}
+
+void Scheduler::check_deadlock() noexcept {
+  if (deadlock_handler_ == nullptr || outside_wakers_.load_acquire() != 0 ||
+      blocking_pool_.pending() != 0) {
+    return;
+  }
+  {
+    LockGuard guard(lock_);
+    if (idle_count_.load_relaxed() < live_processors_.load_relaxed()) return;
+    uint64_t alive = foreign_spawned_.load_relaxed();
+    const uint32_t known = created_processors_.load_acquire();
+    for (uint32_t i = 0; i < known; ++i) {
+      Processor* processor = processor_at(i);
+      // All are idle and the lock is held, so nobody owns these queues.
+      if (processor->timers.size() != 0 || processor->timers.has_inbox()) return;
+      alive += processor->counters.spawned.load_relaxed() -
+               processor->counters.exited.load_relaxed();
+    }
+    if (alive == 0 || !global_.empty()) return;
+    const uint32_t machines = machine_count_.load_acquire();
+    for (uint32_t i = 0; i < machines; ++i) {
+      Machine* machine = machines_[i].load_acquire();
+      if (machine->blocking.load_relaxed() != 0 || machine->is_hog.load_relaxed()) return;
+    }
+  }
+  deadlock_handler_(*this);
+}
+
+}  // namespace heddle

@@ -1,0 +1,299 @@
+#include "core/turn.h"
+
+#include <cxxabi.h>
+
+#include "core/check.h"
+#include "core/fiber_local.h"
+#include "core/park.h"
+#include "core/scheduler.h"
+
+namespace heddle {
+
+namespace {
+
+constexpr uint32_t kGlobalTurn = 61;  // Go's: a prime, so that it does not beat with user loops
+constexpr uint32_t kTimerTurn = 8;    // how many turns may pass until due timers are looked for
+constexpr uint32_t kRunStackBudget = 32;
+
+// Calls the fiber's function in user mode. Noinline: it may return on another OS thread.
+__attribute__((noinline)) ExitStatus call_entry(Fiber* fiber) {
+  try {
+    fiber->entry(fiber);
+  } catch (const Cancelled&) {
+    return ExitStatus::kCancelled;
+  } catch (abi::__forced_unwind&) {
+    throw;  // pthread_cancel or pthread_exit: the thread itself ends
+  }
+  // Any other exception leaves through noexcept: std::terminate, as from a std::thread.
+  return ExitStatus::kDone;
+}
+
+// From the first instruction of a fiber to its last; the caller decides about the stack.
+__attribute__((noinline)) void run_fiber(Machine* machine, Fiber* fiber) noexcept {
+  Processor* processor = machine->processor;
+  processor->counters.started.increment_single_writer();
+  processor->record(EventType::kStart, fiber->id);
+  machine->fiber = fiber;
+  fiber->word.store_relaxed(Waiter::make_word(WaiterState::kRunning, fiber->epoch()));
+  if (fiber->locks_thread) {
+    fiber->locked_machine = machine;
+    machine->locked_fiber = fiber;
+  }
+  exit_runtime(machine);
+  const ExitStatus status = call_entry(fiber);
+  if (fiber->locals != nullptr) destroy_fiber_locals();  // destructors may park
+  machine = enter_runtime();
+  if (fiber->locked_machine != nullptr) {
+    fiber->locked_machine = nullptr;
+    machine->locked_fiber = nullptr;
+  }
+  machine->fiber = nullptr;
+  machine->scheduler->finish_fiber(machine, fiber, status);
+}
+
+[[noreturn]] void own_stack_entry(void* argument) noexcept {
+  sanitizer::arrive_first();
+  auto* fiber = static_cast<Fiber*>(argument);
+  Machine* machine = Machine::current();
+  finish_switch(machine);
+  Stack* stack = fiber->stack;
+  run_fiber(machine, fiber);
+  machine = Machine::current();
+  machine->post = Post{PostAction::kRetireStack, nullptr, stack, nullptr, nullptr};
+  leave_for_good(machine, stack);
+}
+
+[[noreturn]] void compact_entry(void* argument) noexcept {
+  sanitizer::arrive_first();
+  auto* fiber = static_cast<Fiber*>(argument);
+  Machine* machine = Machine::current();
+  finish_switch(machine);
+  RunStack* run_stack = fiber->run_stack;
+  run_fiber(machine, fiber);
+  machine = Machine::current();
+  run_stack->bound.fetch_sub_acq_rel(1);
+  machine->post = Post{PostAction::kExitCompact, nullptr, nullptr, nullptr, nullptr};
+  leave_for_good(machine, run_stack->stack);
+}
+
+// Leaves the running loop for a context; returns when the loop is taken up again.
+void switch_from_loop(Machine* machine, Fiber* fiber, Stack* target) noexcept {
+  machine->fiber = fiber;
+  const SwitchSide to = side_of(target, &fiber->stack_pointer);
+  Stack* own = machine->stack;
+  machine->stack = target;
+  if (own != nullptr) {
+    cache_carrier(machine->processor, own);
+    switch_stacks(side_of(own, &own->stack_pointer), to);
+  } else {
+    switch_stacks(machine->home_side(), to);
+  }
+  finish_switch(Machine::current());
+}
+
+void fail_without_stack(Machine* machine, Fiber* fiber) noexcept {
+  machine->scheduler->finish_fiber(machine, fiber, ExitStatus::kNoStack);
+}
+
+void start_on_own_stack(Machine* machine, Fiber* fiber) noexcept {
+  int error = 0;
+  const uint32_t size_log2 = fiber->stack_size_log2 != 0 ? fiber->stack_size_log2
+                                                         : stack_size_log2(kDefaultStackBytes);
+  Stack* stack = stack_pool(size_log2).take(&error);
+  if (stack == nullptr) {
+    fail_without_stack(machine, fiber);
+    return;
+  }
+  sanitizer::renew_stack(stack);
+  fiber->stack = stack;
+  fiber->stack_pointer = arch::make_context(stack->top(), own_stack_entry, fiber);
+  switch_from_loop(machine, fiber, stack);
+}
+
+// A run stack of this processor that is free right now, held by the machine on return.
+RunStack* acquire_start_stack(Processor* processor) noexcept {
+  constexpr uint32_t kRotateMask = 31;
+  for (uint32_t attempt = 0; attempt < Processor::kRunStacks; ++attempt) {
+    const uint32_t at = (processor->run_stack_turn + attempt) % Processor::kRunStacks;
+    RunStack*& place = processor->run_stacks[at];
+    if (place == nullptr) {
+      place = take_run_stack();
+      if (place != nullptr) place->attached.store_relaxed(1);
+      return place;
+    }
+    if (place->try_acquire()) {
+      // Spread the bound fibers, or they could never run on more than one processor.
+      if ((place->bound.load_relaxed() & kRotateMask) == kRotateMask) ++processor->run_stack_turn;
+      return place;
+    }
+  }
+  // All are busy elsewhere: a hog is on them, or another processor runs their fibers.
+  RunStack* fresh = take_run_stack();
+  if (fresh == nullptr) return nullptr;
+  RunStack*& place = processor->run_stacks[processor->run_stack_turn++ % Processor::kRunStacks];
+  place->attached.store_release(0);
+  place = fresh;
+  fresh->attached.store_relaxed(1);
+  return fresh;
+}
+
+void start_compact(Machine* machine, Fiber* fiber) noexcept {
+  RunStack* run_stack = acquire_start_stack(machine->processor);
+  if (run_stack == nullptr) {
+    fail_without_stack(machine, fiber);
+    return;
+  }
+  machine->run_stack = run_stack;
+  machine->run_stack_budget = kRunStackBudget;
+  run_stack->bound.fetch_add_relaxed(1);
+  fiber->run_stack = run_stack;
+  fiber->stack_pointer = arch::make_context(run_stack->stack->top(), compact_entry, fiber);
+  switch_from_loop(machine, fiber, run_stack->stack);
+}
+
+void resume_compact(Machine* machine, Fiber* fiber) noexcept {
+  std::memcpy(fiber->stack_pointer, fiber->frame, fiber->frame_bytes);
+  machine->processor->frames.give(fiber->frame, fiber->frame_bytes);
+  fiber->frame = nullptr;
+  switch_from_loop(machine, fiber, fiber->run_stack->stack);
+}
+
+void release_run_stack(Machine* machine) noexcept {
+  RunStack* run_stack = machine->run_stack;
+  machine->run_stack = nullptr;
+  const bool unused = run_stack->attached.load_acquire() == 0 &&
+                      run_stack->bound.load_acquire() == 0 && run_stack->ready.empty();
+  if (unused) {
+    give_run_stack(run_stack);  // stays held: nobody can post to it
+    return;
+  }
+  if (run_stack->release()) {
+    machine->scheduler->enqueue_local(machine->processor, run_stack, false);
+  }
+}
+
+void start_fiber(Machine* machine, Fiber* fiber) noexcept {
+  const bool compact = fiber->stack_class == StackClass::kCompact;
+  if (compact && !kSanitized) {
+    start_compact(machine, fiber);
+    return;
+  }
+  if (compact) fiber->stack_class = StackClass::kStandard;  // a context of its own for sanitizers
+  if (compact || fiber->stack_size_log2 != 0) {
+    start_on_own_stack(machine, fiber);
+  } else if (machine->stack == nullptr) {
+    fail_without_stack(machine, fiber);  // at home, for want of a carrier
+  } else {
+    fiber->stack = nullptr;
+    run_fiber(machine, fiber);
+  }
+}
+
+void dispatch(Machine* machine, Runnable* runnable) noexcept {
+  machine->settled = false;
+  if (runnable->kind == RunnableKind::kRunStack) {
+    auto* run_stack = static_cast<RunStack*>(runnable);
+    run_stack->queued.store_release(0);
+    fence_seq_cst();  // pairs with the fence in RunStack::release: one of us sees the other
+    if (run_stack->try_acquire()) {
+      machine->run_stack = run_stack;
+      machine->run_stack_budget = kRunStackBudget;
+    }
+    return;
+  }
+  auto* fiber = static_cast<Fiber*>(runnable);
+  if (fiber->locked_machine != nullptr && fiber->locked_machine != machine) {
+    machine->home_action = HomeAction::kServeLocked;
+    machine->home_fiber = fiber;
+  } else if (!fiber->started()) {
+    start_fiber(machine, fiber);
+  } else if (fiber->stack_class == StackClass::kCompact) {
+    resume_compact(machine, fiber);
+  } else {
+    switch_from_loop(machine, fiber, fiber->stack);
+  }
+}
+
+// Runs one turn; false when the machine has to go home.
+__attribute__((noinline)) bool run_turn() noexcept {
+  Machine* machine = Machine::current();
+  machine->preempt.store_relaxed(0);
+  Runnable* runnable = nullptr;
+  if (machine->run_stack != nullptr) {
+    if (machine->run_stack_budget-- > 0) runnable = machine->run_stack->take_ready();
+    if (runnable == nullptr) release_run_stack(machine);
+    if (runnable != nullptr) machine->processor->turn.increment_single_writer();
+  }
+  if (runnable == nullptr) runnable = machine->scheduler->next_runnable(machine);
+  if (runnable == nullptr) return false;
+  dispatch(machine, runnable);
+  machine = Machine::current();
+  return machine->home_action == HomeAction::kNone;
+}
+
+}  // namespace
+
+void carrier_entry(void*) noexcept {
+  sanitizer::arrive_first();
+  finish_switch(Machine::current());
+  for (;;) {
+    if (run_turn()) continue;
+    Machine* machine = Machine::current();
+    Stack* own = machine->stack;
+    if (machine->processor != nullptr) {
+      cache_carrier(machine->processor, own);
+    } else {
+      machine->post = Post{PostAction::kRetireStack, nullptr, own, nullptr, nullptr};
+    }
+    machine->stack = nullptr;
+    machine->fiber = nullptr;
+    switch_stacks(side_of(own, &own->stack_pointer), machine->home_side());
+    finish_switch(Machine::current());
+  }
+}
+
+Runnable* quick_pop(Machine* machine) noexcept {
+  Processor* processor = machine->processor;
+  const uint32_t turn = processor->turn.load_relaxed() + 1;
+  const bool full_turn = turn % kGlobalTurn == 0 ||
+                         (turn % kTimerTurn == 0 && processor->timers.size() != 0) ||
+                         processor->must_retire.load_relaxed() ||
+                         machine->scheduler->stopping() || machine->run_stack != nullptr;
+  if (full_turn) return nullptr;
+  Runnable* next = nullptr;
+  if (machine->preempt.load_relaxed() == 0 && processor->run_next.load_relaxed() != nullptr) {
+    next = processor->run_next.exchange_acq_rel(nullptr);
+    if (next != nullptr) {
+      processor->counters.run_local.increment_single_writer();
+      return next;  // inherits the time slice: no new turn
+    }
+  }
+  next = processor->queue.pop();
+  if (next == nullptr) return nullptr;
+  processor->turn.store_relaxed(turn);
+  machine->preempt.store_relaxed(0);
+  processor->counters.run_local.increment_single_writer();
+  // The descriptor after the next one, and the stack line of the next one, are on their way while
+  // this one runs.
+  if (Runnable* second = processor->queue.peek(1)) arch::prefetch(second);
+  if (Runnable* following = processor->queue.peek(0)) {
+    arch::prefetch(static_cast<Fiber*>(following)->stack_pointer);
+  }
+  return next;
+}
+
+bool enter_carrier(Machine* machine) noexcept {
+  if (machine->locked_fiber != nullptr) {
+    Fiber* fiber = machine->locked_fiber;
+    switch_from_loop(machine, fiber, fiber->stack);
+    return true;
+  }
+  Stack* carrier = take_carrier(machine->processor);
+  if (carrier == nullptr) return run_turn();
+  machine->stack = carrier;
+  switch_stacks(machine->home_side(), side_of(carrier, &carrier->stack_pointer));
+  finish_switch(Machine::current());
+  return true;
+}
+
+}  // namespace heddle

@@ -1,0 +1,18 @@
+// One turn of the scheduler loop, and the loops that run on carriers.
+#pragma once
+
+#include "core/machine.h"
+
+namespace heddle {
+
+// The context of every carrier: runs turns for ever.
+[[noreturn]] void carrier_entry(void* unused) noexcept;
+
+// Run-next or the local queue, if nothing else asks for a full turn first; nullptr otherwise.
+Runnable* quick_pop(Machine* machine) noexcept;
+
+// Runs at home: switches to a carrier, or to the fiber locked to this thread; returns at home.
+// False if there is no stack to run on; then fibers that were never started fail.
+bool enter_carrier(Machine* machine) noexcept;
+
+}  // namespace heddle
