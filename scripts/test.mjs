@@ -1,7 +1,8 @@
 // Every test: the native ones through CMake, then those in TypeScript through vitest.
 //   node scripts/test.mjs [--only native|model|lib] [--sanitize thread|address,undefined|model]
 //                         [--poison] [--lto] [--filter substring] [vitest arguments…]
-// Variants (--sanitize, --poison, --lto) run the native tests alone; `--sanitize model` is `--only model`.
+// Variants (--sanitize, --poison, --lto) run the native tests alone; `--sanitize model` is the same
+// as `--only model`.
 // The last line is `N passed, N failed`, over everything that ran.
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
