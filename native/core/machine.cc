@@ -74,15 +74,19 @@ void Scheduler::wait_for_processor(Machine* machine) noexcept {
 }
 
 // A machine for a processor that has none awake: its sleeping owner, a spare one, or a new one.
-// The caller signals it after unlocking. nullptr: the processor went back to the idle list.
-Machine* Scheduler::start_machine_locked(Processor* processor) noexcept {
+// The caller wakes its thread after unlocking. nullptr: the processor went back to the idle list.
+Machine* Scheduler::start_machine_locked(Processor* processor, bool searching) noexcept {
   Machine* machine = processor->machine.load_relaxed();
-  if (machine != nullptr) return machine;
-  machine = spare_machines_;
-  if (machine != nullptr) {
+  if (machine == nullptr && spare_machines_ != nullptr) {
+    machine = spare_machines_;
     spare_machines_ = machine->next_spare;
     machine->processor = processor;
     processor->machine.store_release(machine);
+  }
+  if (machine != nullptr) {
+    // Under the lock, or a late signal could end a later sleep that nobody has claimed.
+    machine->searching = searching;
+    machine->signal.store_seq_cst(1);
     return machine;
   }
   const uint32_t count = machine_count_.load_relaxed();
@@ -90,6 +94,7 @@ Machine* Scheduler::start_machine_locked(Processor* processor) noexcept {
     machine = new (std::nothrow) Machine(this, count);
     if (machine != nullptr) {
       machine->processor = processor;
+      machine->searching = searching;
       processor->machine.store_release(machine);
       if (os::start_thread(&machine->thread, "heddle", kHomeStackBytes, machine_main, machine) ==
           0) {
@@ -129,7 +134,7 @@ void Scheduler::hand_off(Processor* processor) noexcept {
     processor->machine.store_release(nullptr);
     machine = start_machine_locked(processor);
   }
-  if (machine != nullptr) signal_machine(machine);
+  wake_thread(machine);
 }
 
 // The fiber locked to this thread has parked: the processor serves others until it is ready.
@@ -149,7 +154,7 @@ void Scheduler::hand_off_locked(Machine* machine) noexcept {
       other = start_machine_locked(processor);
     }
   }
-  if (other != nullptr) signal_machine(other);
+  wake_thread(other);
   wait_for_signal(machine, os::kNever, false);
 }
 
@@ -166,9 +171,10 @@ void Scheduler::serve_locked(Machine* machine) noexcept {
     owner->awaits_locked = false;
     owner->processor = machine->processor;
     owner->processor->machine.store_release(owner);
+    owner->signal.store_seq_cst(1);
     machine->processor = nullptr;
   }
-  signal_machine(owner);
+  wake_thread(owner);
 }
 
 // A fiber whose stack cannot be left waits for a processor on its own thread.

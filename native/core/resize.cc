@@ -107,7 +107,7 @@ void Scheduler::wake_processor(Processor* processor) noexcept {
       machine = start_machine_locked(processor);
     }
   }
-  if (machine != nullptr) signal_machine(machine);
+  wake_thread(machine);
 }
 
 }  // namespace heddle

@@ -85,6 +85,11 @@ class RunQueueOf {
     return count > kCapacity ? 0 : count;
   }
 
+  // Owner only: false may become stale only by pushing, true by thieves.
+  bool is_full() const noexcept {
+    return tail_.load_relaxed() - head_.load_acquire() >= kCapacity;
+  }
+
   // Owner only, and only a hint: the item `ahead` places behind the next one to be popped.
   Runnable* peek(uint32_t ahead) const noexcept {
     const uint32_t head = head_.load_relaxed();

@@ -48,12 +48,13 @@ void init_descriptor(Fiber* fiber, const SpawnOptions& options, FiberEntry entry
 
 Atomic<Scheduler*> only_scheduler{nullptr};
 
+// Free descriptors are linked through Runnable::next, so their words survive. Never destroyed.
+SlabPool* const the_fiber_pool = new SlabPool(sizeof(Fiber), 0, retire_descriptor);
+
 }  // namespace
 
 SlabPool& fiber_pool() noexcept {
-  // Free descriptors are linked through Runnable::next, so their words survive.
-  static auto* pool = new SlabPool(sizeof(Fiber), 0, retire_descriptor);  // never destroyed
-  return *pool;
+  return *the_fiber_pool;
 }
 
 const char* wait_reason_name(WaitReason reason) noexcept {
@@ -132,27 +133,52 @@ Fiber* Scheduler::take_descriptor(Machine* machine) noexcept {
   return fiber_pool().take(&block, 1) == 1 ? static_cast<Fiber*>(block) : nullptr;
 }
 
-Fiber* Scheduler::spawn(const SpawnOptions& options, FiberEntry entry, const void* payload,
-                        size_t payload_bytes, SpawnError* error) noexcept {
-  HEDDLE_CHECK(payload_bytes <= Fiber::kPayloadBytes, "a payload fits in the descriptor");
-  if (os::is_forked_child() || stopping_.load_relaxed()) {
+// A spawner that is ahead of the processors lets the queue run dry first: what it spawned is still
+// in the cache then, and descriptors of fibers that have ended are used again. Where the spawner
+// cannot leave its thread, the older half of the queue goes to the global one instead.
+Machine* Scheduler::make_room(Machine* machine) noexcept {
+  Fiber* self = machine->fiber;
+  while (machine->processor->queue.is_full() && self->locked_machine == nullptr) {
+    machine->post = Post{PostAction::kYield, self, nullptr, nullptr, nullptr};
+    leave_fiber(machine, self);
+    machine = Machine::current();
+  }
+  return machine;
+}
+
+Scheduler::Spawning Scheduler::begin_spawn(const SpawnOptions& options, FiberEntry entry,
+                                           SpawnError* error) noexcept {
+  Spawning spawning;
+  if (__builtin_expect(os::is_forked_child() || stopping_.load_relaxed(), false)) {
     *error = os::is_forked_child() ? SpawnError::kForkedChild : SpawnError::kShutDown;
-    return nullptr;
+    return spawning;
   }
   RuntimeScope scope;
   Machine* machine = scope.machine();
-  Fiber* fiber = take_descriptor(machine);
-  if (fiber == nullptr) {
-    *error = SpawnError::kOutOfMemory;
-    return nullptr;
+  if (machine != nullptr && scope.is_outermost() && machine->processor->queue.is_full()) {
+    machine = make_room(machine);
   }
-  init_descriptor(fiber, options, entry);
-  if (payload_bytes != 0) std::memcpy(fiber->payload, payload, payload_bytes);
+  spawning.fiber = take_descriptor(machine);
+  if (spawning.fiber == nullptr) {
+    scope.leave(machine);
+    *error = SpawnError::kOutOfMemory;
+    return spawning;
+  }
+  init_descriptor(spawning.fiber, options, entry);
+  spawning.machine = machine;
+  spawning.leaves_runtime = scope.is_outermost();
+  scope.keep();
   *error = SpawnError::kNone;
+  return spawning;
+}
+
+void Scheduler::finish_spawn(const Spawning& spawning) noexcept {
+  Fiber* fiber = spawning.fiber;
+  Machine* machine = spawning.machine;
   if (machine == nullptr) {
     fiber->id = foreign_spawned_.fetch_add_relaxed(1) + 1;
     enqueue_global(fiber);
-    return fiber;
+    return;
   }
   Processor* processor = machine->processor;
   fiber->id = (uint64_t{processor->index + 1} << 44) | ++processor->next_fiber_id;
@@ -160,7 +186,17 @@ Fiber* Scheduler::spawn(const SpawnOptions& options, FiberEntry entry, const voi
   processor->record(EventType::kSpawn, fiber->id);
   enqueue_local(processor, fiber, false);
   wake_if_needed();
-  return fiber;
+  if (spawning.leaves_runtime) exit_runtime(machine);
+}
+
+Fiber* Scheduler::spawn(const SpawnOptions& options, FiberEntry entry, const void* payload,
+                        size_t payload_bytes, SpawnError* error) noexcept {
+  HEDDLE_CHECK(payload_bytes <= Fiber::kPayloadBytes, "a payload fits in the descriptor");
+  const Spawning spawning = begin_spawn(options, entry, error);
+  if (spawning.fiber == nullptr) return nullptr;
+  if (payload_bytes != 0) std::memcpy(spawning.fiber->payload, payload, payload_bytes);
+  finish_spawn(spawning);
+  return spawning.fiber;
 }
 
 void Scheduler::enqueue_local(Processor* processor, Runnable* item, bool run_next) noexcept {
@@ -259,8 +295,11 @@ bool Scheduler::shutdown(uint64_t timeout_ns) noexcept {
     LockGuard guard(lock_);
     stopping_.store_seq_cst(true);
     machines = machine_count_.load_acquire();
+    for (uint32_t i = 0; i < machines; ++i) {
+      machines_[i].load_acquire()->signal.store_seq_cst(1);
+    }
   }
-  for (uint32_t i = 0; i < machines; ++i) signal_machine(machines_[i].load_acquire());
+  for (uint32_t i = 0; i < machines; ++i) wake_thread(machines_[i].load_acquire());
   monitor_signal_.fetch_add_seq_cst(1);
   os::futex_wake(monitor_signal_, 1);
   for (;;) {

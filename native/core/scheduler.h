@@ -52,10 +52,22 @@ class Scheduler {
   Scheduler& operator=(const Scheduler&) = delete;
 
   // Queues a fiber that will call `entry` with `payload` (copied; at most Fiber::kPayloadBytes).
-  // From a fiber: to the processor's own queue; from any other thread: to the inbox.
+  // From a fiber: to the processor's own queue; when that is full the spawner lets others run
+  // first, so a spawn is a place where a fiber may be descheduled (never a cancellation point).
+  // From any other thread: to the inbox.
   // nullptr and *error when nothing was queued.
   Fiber* spawn(const SpawnOptions& options, FiberEntry entry, const void* payload,
                size_t payload_bytes, SpawnError* error) noexcept;
+
+  // The same in two steps, for payloads that are built in place. Between them the caller is inside
+  // the runtime: it may only write the payload.
+  struct Spawning {
+    Fiber* fiber = nullptr;
+    Machine* machine = nullptr;
+    bool leaves_runtime = false;
+  };
+  Spawning begin_spawn(const SpawnOptions& options, FiberEntry entry, SpawnError* error) noexcept;
+  void finish_spawn(const Spawning& spawning) noexcept;
 
   // The same for a callable, which is moved into the descriptor, or to the heap if it is large.
   template <typename F>
@@ -101,6 +113,7 @@ class Scheduler {
   void enqueue_local(Processor* processor, Runnable* item, bool run_next) noexcept;
   void enqueue_global(Runnable* item) noexcept;
   void wake_if_needed() noexcept;
+  void wake_one() noexcept;
   Runnable* next_runnable(Machine* machine) noexcept;
   void run_timers(Machine* machine, uint64_t now_ns) noexcept;
   void arm_timer(uint64_t deadline_ns, Waiter* waiter, uint64_t epoch) noexcept;
@@ -137,12 +150,13 @@ class Scheduler {
   void wait_for_signal(Machine* machine, uint64_t deadline_ns, bool may_poll) noexcept;
   void wake_processor(Processor* processor) noexcept;
   Fiber* take_descriptor(Machine* machine) noexcept;
-  void signal_machine(Machine* machine) noexcept;
+  Machine* make_room(Machine* machine) noexcept;
+  void wake_thread(Machine* machine) noexcept;
   void push_idle_locked(Processor* processor) noexcept;
   bool remove_idle_locked(Processor* processor) noexcept;
   Processor* pop_idle_locked() noexcept;
   void make_spare_locked(Machine* machine) noexcept;
-  Machine* start_machine_locked(Processor* processor) noexcept;
+  Machine* start_machine_locked(Processor* processor, bool searching = false) noexcept;
   void empty_processor(Processor* processor) noexcept;
   void monitor() noexcept;
   bool watch(Processor* processor, uint64_t now_ns) noexcept;
@@ -197,7 +211,14 @@ class RuntimeScope {
   ~RuntimeScope() {
     if (outermost_) machine_->in_runtime.store_release(0);
   }
+  // For a caller that ends the stretch itself, perhaps on another machine.
+  void keep() noexcept { outermost_ = false; }
+  void leave(Machine* machine) noexcept {
+    if (outermost_) machine->in_runtime.store_release(0);
+    outermost_ = false;
+  }
   Machine* machine() const noexcept { return machine_; }
+  bool is_outermost() const noexcept { return outermost_; }
 
  private:
   Machine* machine_;
@@ -234,17 +255,17 @@ SpawnError Scheduler::go(F&& callable, const SpawnOptions& options) {
   SpawnError error = SpawnError::kNone;
   if constexpr (sizeof(Callable) <= Fiber::kPayloadBytes && alignof(Callable) <= 8 &&
                 std::is_trivially_copyable_v<Callable>) {
-    const Callable copy(std::forward<F>(callable));
-    spawn(
-        options,
-        [](Fiber* fiber) {
-          Callable own(*std::launder(reinterpret_cast<Callable*>(fiber->payload)));
-          own();
-        },
-        &copy, sizeof copy, &error);
+    const FiberEntry run = [](Fiber* fiber) {
+      Callable own(*std::launder(reinterpret_cast<Callable*>(fiber->payload)));
+      own();
+    };
+    const Spawning spawning = begin_spawn(options, run, &error);
+    if (spawning.fiber == nullptr) return error;
+    new (spawning.fiber->payload) Callable(std::forward<F>(callable));
+    finish_spawn(spawning);
   } else {
     auto* boxed = new Callable(std::forward<F>(callable));
-    const auto run = [](Fiber* fiber) {
+    const FiberEntry run = [](Fiber* fiber) {
       Callable* callable_on_heap;
       std::memcpy(&callable_on_heap, fiber->payload, sizeof callable_on_heap);
       struct Delete {
@@ -256,6 +277,11 @@ SpawnError Scheduler::go(F&& callable, const SpawnOptions& options) {
     if (spawn(options, run, &boxed, sizeof boxed, &error) == nullptr) delete boxed;
   }
   return error;
+}
+
+inline void Scheduler::wake_if_needed() noexcept {
+  fence_light();  // pairs with the fence in sleep_idle
+  if (idle_count_.load_relaxed() != 0 && searching_.load_relaxed() == 0) wake_one();
 }
 
 }  // namespace heddle

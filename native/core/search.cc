@@ -229,23 +229,20 @@ Processor* Scheduler::pop_idle_locked() noexcept {
   return processor;
 }
 
-void Scheduler::wake_if_needed() noexcept {
-  fence_light();  // pairs with the fence in sleep_idle
-  if (idle_count_.load_relaxed() == 0 || searching_.load_relaxed() != 0) return;
+void Scheduler::wake_one() noexcept {
   uint32_t none = 0;
   if (!searching_.compare_exchange_seq_cst(none, 1)) return;
   Machine* woken = nullptr;
   {
     LockGuard guard(lock_);
     if (Processor* processor = stopping_.load_relaxed() ? nullptr : pop_idle_locked()) {
-      woken = start_machine_locked(processor);
-      if (woken != nullptr) woken->searching = true;
+      woken = start_machine_locked(processor, true);
     }
   }
   if (woken == nullptr) {
     searching_.fetch_sub_seq_cst(1);
   } else {
-    signal_machine(woken);
+    wake_thread(woken);
   }
 }
 
@@ -311,12 +308,9 @@ bool Scheduler::sleep_idle(Machine* machine) noexcept {
 void Scheduler::wait_for_signal(Machine* machine, uint64_t deadline_ns, bool may_poll) noexcept {
   const bool in_poller = may_poll && !poller_taken_.load_relaxed() &&
                          !poller_taken_.exchange_acq_rel(true);
-  if (in_poller) {
-    LockGuard guard(lock_);
-    machine->sleeps_in_poller = true;
-  }
+  if (in_poller) machine->sleeps_in_poller.store_seq_cst(true);
   for (;;) {
-    if (machine->signal.exchange_acquire(0) != 0) break;
+    if (machine->signal.exchange_seq_cst(0) != 0) break;
     if (in_poller) {
       poller_.wait(deadline_ns);
     } else {
@@ -335,23 +329,17 @@ void Scheduler::wait_for_signal(Machine* machine, uint64_t deadline_ns, bool may
     }
   }
   if (in_poller) {
-    {
-      LockGuard guard(lock_);
-      machine->sleeps_in_poller = false;
-    }
+    machine->sleeps_in_poller.store_relaxed(false);
     poller_taken_.store_release(false);
   }
 }
 
-// After the lock: the machine may wake up at once, and would run into it.
-void Scheduler::signal_machine(Machine* machine) noexcept {
-  machine->signal.store_release(1);
-  bool in_poller;
-  {
-    LockGuard guard(lock_);
-    in_poller = machine->sleeps_in_poller;
-  }
-  if (in_poller) {
+// Wakes a machine whose signal was set under the lock. Afterwards, since it may wake up at once and
+// would run into the lock. The store of the signal and the load here order against the store of
+// sleeps_in_poller and the exchange in wait_for_signal (all seq_cst): one side sees the other.
+void Scheduler::wake_thread(Machine* machine) noexcept {
+  if (machine == nullptr) return;
+  if (machine->sleeps_in_poller.load_seq_cst()) {
     poller_.wake();
   } else {
     os::futex_wake(machine->signal, 1);

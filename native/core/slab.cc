@@ -174,7 +174,8 @@ uint64_t SlabPool::resident_bytes() const noexcept {
 }
 
 bool Magazine::refill(SlabPool& pool) noexcept {
-  count_ = static_cast<uint32_t>(pool.take(blocks_, kCapacity / 2));
+  // Few at a time: an idle processor's stock should pin few slabs.
+  count_ = static_cast<uint32_t>(pool.take(blocks_, kCapacity / 8));
   return count_ != 0;
 }
 

@@ -68,7 +68,7 @@ class SlabPool {
 class Magazine {
  public:
   void* take(SlabPool& pool) noexcept {
-    if (count_ == 0 && !refill(pool)) return nullptr;
+    if (__builtin_expect(count_ == 0, false) && !refill(pool)) return nullptr;
     return blocks_[--count_];
   }
   void give(SlabPool& pool, void* block) noexcept {
@@ -78,7 +78,7 @@ class Magazine {
   void flush(SlabPool& pool) noexcept;
 
  private:
-  static constexpr uint32_t kCapacity = 64;
+  static constexpr uint32_t kCapacity = 512;  // a full run queue and what it spawned
 
   bool refill(SlabPool& pool) noexcept;
   void spill(SlabPool& pool) noexcept;

@@ -28,8 +28,9 @@ __attribute__((noinline)) ExitStatus call_entry(Fiber* fiber) {
   return ExitStatus::kDone;
 }
 
-// From the first instruction of a fiber to its last; the caller decides about the stack.
-__attribute__((noinline)) void run_fiber(Machine* machine, Fiber* fiber) noexcept {
+// From the first instruction of a fiber to its last; the caller decides about the stack. Returns
+// the machine that it ended on.
+__attribute__((noinline)) Machine* run_fiber(Machine* machine, Fiber* fiber) noexcept {
   Processor* processor = machine->processor;
   processor->counters.started.increment_single_writer();
   processor->record(EventType::kStart, fiber->id);
@@ -49,6 +50,7 @@ __attribute__((noinline)) void run_fiber(Machine* machine, Fiber* fiber) noexcep
   }
   machine->fiber = nullptr;
   machine->scheduler->finish_fiber(machine, fiber, status);
+  return machine;
 }
 
 [[noreturn]] void own_stack_entry(void* argument) noexcept {
@@ -57,8 +59,7 @@ __attribute__((noinline)) void run_fiber(Machine* machine, Fiber* fiber) noexcep
   Machine* machine = Machine::current();
   finish_switch(machine);
   Stack* stack = fiber->stack;
-  run_fiber(machine, fiber);
-  machine = Machine::current();
+  machine = run_fiber(machine, fiber);
   machine->post = Post{PostAction::kRetireStack, nullptr, stack, nullptr, nullptr};
   leave_for_good(machine, stack);
 }
@@ -69,15 +70,15 @@ __attribute__((noinline)) void run_fiber(Machine* machine, Fiber* fiber) noexcep
   Machine* machine = Machine::current();
   finish_switch(machine);
   RunStack* run_stack = fiber->run_stack;
-  run_fiber(machine, fiber);
-  machine = Machine::current();
+  machine = run_fiber(machine, fiber);
   run_stack->bound.fetch_sub_acq_rel(1);
   machine->post = Post{PostAction::kExitCompact, nullptr, nullptr, nullptr, nullptr};
   leave_for_good(machine, run_stack->stack);
 }
 
-// Leaves the running loop for a context; returns when the loop is taken up again.
-void switch_from_loop(Machine* machine, Fiber* fiber, Stack* target) noexcept {
+// Leaves the running loop for a context. When the loop is taken up again, perhaps by another OS
+// thread, it returns the machine of then.
+Machine* switch_from_loop(Machine* machine, Fiber* fiber, Stack* target) noexcept {
   machine->fiber = fiber;
   const SwitchSide to = side_of(target, &fiber->stack_pointer);
   Stack* own = machine->stack;
@@ -88,26 +89,26 @@ void switch_from_loop(Machine* machine, Fiber* fiber, Stack* target) noexcept {
   } else {
     switch_stacks(machine->home_side(), to);
   }
-  finish_switch(Machine::current());
+  machine = Machine::current();
+  finish_switch(machine);
+  return machine;
 }
 
-void fail_without_stack(Machine* machine, Fiber* fiber) noexcept {
+Machine* fail_without_stack(Machine* machine, Fiber* fiber) noexcept {
   machine->scheduler->finish_fiber(machine, fiber, ExitStatus::kNoStack);
+  return machine;
 }
 
-void start_on_own_stack(Machine* machine, Fiber* fiber) noexcept {
+Machine* start_on_own_stack(Machine* machine, Fiber* fiber) noexcept {
   int error = 0;
   const uint32_t size_log2 = fiber->stack_size_log2 != 0 ? fiber->stack_size_log2
                                                          : stack_size_log2(kDefaultStackBytes);
   Stack* stack = stack_pool(size_log2).take(&error);
-  if (stack == nullptr) {
-    fail_without_stack(machine, fiber);
-    return;
-  }
+  if (stack == nullptr) return fail_without_stack(machine, fiber);
   sanitizer::renew_stack(stack);
   fiber->stack = stack;
   fiber->stack_pointer = arch::make_context(stack->top(), own_stack_entry, fiber);
-  switch_from_loop(machine, fiber, stack);
+  return switch_from_loop(machine, fiber, stack);
 }
 
 // A run stack of this processor that is free right now, held by the machine on return.
@@ -137,25 +138,22 @@ RunStack* acquire_start_stack(Processor* processor) noexcept {
   return fresh;
 }
 
-void start_compact(Machine* machine, Fiber* fiber) noexcept {
+Machine* start_compact(Machine* machine, Fiber* fiber) noexcept {
   RunStack* run_stack = acquire_start_stack(machine->processor);
-  if (run_stack == nullptr) {
-    fail_without_stack(machine, fiber);
-    return;
-  }
+  if (run_stack == nullptr) return fail_without_stack(machine, fiber);
   machine->run_stack = run_stack;
   machine->run_stack_budget = kRunStackBudget;
   run_stack->bound.fetch_add_relaxed(1);
   fiber->run_stack = run_stack;
   fiber->stack_pointer = arch::make_context(run_stack->stack->top(), compact_entry, fiber);
-  switch_from_loop(machine, fiber, run_stack->stack);
+  return switch_from_loop(machine, fiber, run_stack->stack);
 }
 
-void resume_compact(Machine* machine, Fiber* fiber) noexcept {
+Machine* resume_compact(Machine* machine, Fiber* fiber) noexcept {
   std::memcpy(fiber->stack_pointer, fiber->frame, fiber->frame_bytes);
   machine->processor->frames.give(fiber->frame, fiber->frame_bytes);
   fiber->frame = nullptr;
-  switch_from_loop(machine, fiber, fiber->run_stack->stack);
+  return switch_from_loop(machine, fiber, fiber->run_stack->stack);
 }
 
 void release_run_stack(Machine* machine) noexcept {
@@ -172,83 +170,85 @@ void release_run_stack(Machine* machine) noexcept {
   }
 }
 
-void start_fiber(Machine* machine, Fiber* fiber) noexcept {
+Machine* start_fiber(Machine* machine, Fiber* fiber) noexcept {
   const bool compact = fiber->stack_class == StackClass::kCompact;
-  if (compact && !kSanitized) {
-    start_compact(machine, fiber);
-    return;
+  if (!compact && fiber->stack_size_log2 == 0) {
+    if (machine->stack == nullptr) return fail_without_stack(machine, fiber);  // at home
+    return run_fiber(machine, fiber);
   }
-  if (compact) fiber->stack_class = StackClass::kStandard;  // a context of its own for sanitizers
-  if (compact || fiber->stack_size_log2 != 0) {
-    start_on_own_stack(machine, fiber);
-  } else if (machine->stack == nullptr) {
-    fail_without_stack(machine, fiber);  // at home, for want of a carrier
-  } else {
-    fiber->stack = nullptr;
-    run_fiber(machine, fiber);
-  }
+  if (compact && !kSanitized) return start_compact(machine, fiber);
+  fiber->stack_class = StackClass::kStandard;  // a context of its own for sanitizers
+  return start_on_own_stack(machine, fiber);
 }
 
-void dispatch(Machine* machine, Runnable* runnable) noexcept {
+void hold_run_stack(Machine* machine, RunStack* run_stack) noexcept {
+  run_stack->queued.store_release(0);
+  fence_seq_cst();  // pairs with the fence in RunStack::release: one of us sees the other
+  if (!run_stack->try_acquire()) return;
+  machine->run_stack = run_stack;
+  machine->run_stack_budget = kRunStackBudget;
+}
+
+Machine* dispatch(Machine* machine, Runnable* runnable) noexcept {
   machine->settled = false;
-  if (runnable->kind == RunnableKind::kRunStack) {
-    auto* run_stack = static_cast<RunStack*>(runnable);
-    run_stack->queued.store_release(0);
-    fence_seq_cst();  // pairs with the fence in RunStack::release: one of us sees the other
-    if (run_stack->try_acquire()) {
-      machine->run_stack = run_stack;
-      machine->run_stack_budget = kRunStackBudget;
-    }
-    return;
+  if (__builtin_expect(runnable->kind == RunnableKind::kRunStack, false)) {
+    hold_run_stack(machine, static_cast<RunStack*>(runnable));
+    return machine;
   }
   auto* fiber = static_cast<Fiber*>(runnable);
+  if (!fiber->started()) return start_fiber(machine, fiber);
   if (fiber->locked_machine != nullptr && fiber->locked_machine != machine) {
     machine->home_action = HomeAction::kServeLocked;
     machine->home_fiber = fiber;
-  } else if (!fiber->started()) {
-    start_fiber(machine, fiber);
-  } else if (fiber->stack_class == StackClass::kCompact) {
-    resume_compact(machine, fiber);
-  } else {
-    switch_from_loop(machine, fiber, fiber->stack);
+    return machine;
   }
+  if (fiber->stack_class == StackClass::kCompact) return resume_compact(machine, fiber);
+  return switch_from_loop(machine, fiber, fiber->stack);
 }
 
-// Runs one turn; false when the machine has to go home.
-__attribute__((noinline)) bool run_turn() noexcept {
-  Machine* machine = Machine::current();
+// Runs one turn and returns the machine of the loop from then on; sets *go_home when it has to go.
+Machine* run_turn(Machine* machine, bool* go_home) noexcept {
   machine->preempt.store_relaxed(0);
   Runnable* runnable = nullptr;
-  if (machine->run_stack != nullptr) {
+  if (__builtin_expect(machine->run_stack != nullptr, false)) {
     if (machine->run_stack_budget-- > 0) runnable = machine->run_stack->take_ready();
-    if (runnable == nullptr) release_run_stack(machine);
-    if (runnable != nullptr) machine->processor->turn.increment_single_writer();
+    if (runnable != nullptr) {
+      machine->processor->turn.increment_single_writer();
+    } else {
+      release_run_stack(machine);
+    }
   }
   if (runnable == nullptr) runnable = machine->scheduler->next_runnable(machine);
-  if (runnable == nullptr) return false;
-  dispatch(machine, runnable);
+  if (runnable != nullptr) machine = dispatch(machine, runnable);
+  *go_home = runnable == nullptr || machine->home_action != HomeAction::kNone;
+  return machine;
+}
+
+Machine* go_home_from(Machine* machine) noexcept {
+  Stack* own = machine->stack;
+  if (machine->processor != nullptr) {
+    cache_carrier(machine->processor, own);
+  } else {
+    machine->post = Post{PostAction::kRetireStack, nullptr, own, nullptr, nullptr};
+  }
+  machine->stack = nullptr;
+  machine->fiber = nullptr;
+  switch_stacks(side_of(own, &own->stack_pointer), machine->home_side());
   machine = Machine::current();
-  return machine->home_action == HomeAction::kNone;
+  finish_switch(machine);
+  return machine;
 }
 
 }  // namespace
 
 void carrier_entry(void*) noexcept {
   sanitizer::arrive_first();
-  finish_switch(Machine::current());
+  Machine* machine = Machine::current();
+  finish_switch(machine);
   for (;;) {
-    if (run_turn()) continue;
-    Machine* machine = Machine::current();
-    Stack* own = machine->stack;
-    if (machine->processor != nullptr) {
-      cache_carrier(machine->processor, own);
-    } else {
-      machine->post = Post{PostAction::kRetireStack, nullptr, own, nullptr, nullptr};
-    }
-    machine->stack = nullptr;
-    machine->fiber = nullptr;
-    switch_stacks(side_of(own, &own->stack_pointer), machine->home_side());
-    finish_switch(Machine::current());
+    bool go_home;
+    machine = run_turn(machine, &go_home);
+    if (__builtin_expect(go_home, false)) machine = go_home_from(machine);
   }
 }
 
@@ -282,18 +282,20 @@ Runnable* quick_pop(Machine* machine) noexcept {
   return next;
 }
 
-bool enter_carrier(Machine* machine) noexcept {
+void enter_carrier(Machine* machine) noexcept {
   if (machine->locked_fiber != nullptr) {
-    Fiber* fiber = machine->locked_fiber;
-    switch_from_loop(machine, fiber, fiber->stack);
-    return true;
+    switch_from_loop(machine, machine->locked_fiber, machine->locked_fiber->stack);
+    return;
   }
   Stack* carrier = take_carrier(machine->processor);
-  if (carrier == nullptr) return run_turn();
+  if (carrier == nullptr) {
+    bool go_home;
+    run_turn(machine, &go_home);
+    return;
+  }
   machine->stack = carrier;
   switch_stacks(machine->home_side(), side_of(carrier, &carrier->stack_pointer));
-  finish_switch(Machine::current());
-  return true;
+  finish_switch(machine);
 }
 
 }  // namespace heddle

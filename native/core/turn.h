@@ -12,7 +12,7 @@ namespace heddle {
 Runnable* quick_pop(Machine* machine) noexcept;
 
 // Runs at home: switches to a carrier, or to the fiber locked to this thread; returns at home.
-// False if there is no stack to run on; then fibers that were never started fail.
-bool enter_carrier(Machine* machine) noexcept;
+// Without memory for a carrier it runs one turn here; then fibers that need a stack fail.
+void enter_carrier(Machine* machine) noexcept;
 
 }  // namespace heddle

@@ -113,7 +113,8 @@ uint32_t usable_cpus() noexcept;
 // True if fence_heavy reaches every thread without the light side paying for it.
 bool prepare_heavy_fence() noexcept;
 // True in a child after fork: the runtime's threads do not exist there.
-bool is_forked_child() noexcept;
+extern Atomic<bool> forked_child;
+inline bool is_forked_child() noexcept { return forked_child.load_relaxed(); }
 void watch_for_fork() noexcept;
 
 }  // namespace heddle::os

@@ -127,11 +127,7 @@ __attribute__((noinline)) void restore_errno(int value) noexcept {
   errno = value;
 }
 
-namespace {
 Atomic<bool> forked_child{false};
-}
-
-bool is_forked_child() noexcept { return forked_child.load_relaxed(); }
 
 void watch_for_fork() noexcept {
   static const int registered =
