@@ -51,17 +51,15 @@ heddle_context_switch:
         movq    32(%rsp), %r12
         movq    40(%rsp), %rbx
         movq    48(%rsp), %rbp
-        movq    56(%rsp), %rcx
-        leaq    64(%rsp), %rsp
-        .cfi_def_cfa rsp, 0
-        .cfi_register rip, rcx
+        leaq    56(%rsp), %rsp
+        .cfi_def_cfa rsp, 8
         .cfi_same_value rbp
         .cfi_same_value rbx
         .cfi_same_value r12
         .cfi_same_value r13
         .cfi_same_value r14
         .cfi_same_value r15
-        jmpq    *%rcx
+        ret
 .Lload_mxcsr:
         ldmxcsr (%rsp)
         jmp     .Lmxcsr_done

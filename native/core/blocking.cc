@@ -20,14 +20,14 @@ BlockingScope::~BlockingScope() {
   Machine* machine = Machine::current();
   machine->blocking_calls.increment_single_writer();
   machine->blocking.store_release(0);
-  exit_runtime(enter_runtime());
+  exit_runtime(enter_runtime(machine));
 }
 
 namespace detail {
 
 bool runs_compact() noexcept {
   Fiber* fiber = current_fiber();
-  return fiber != nullptr && fiber->stack_class == StackClass::kCompact;
+  return fiber != nullptr && fiber->is_compact();
 }
 
 namespace {

@@ -38,31 +38,38 @@ using FiberEntry = void (*)(Fiber* fiber);
 // Runs once, as the last thing that happens to a fiber, in the runtime (not in user code).
 using FiberExit = void (*)(Fiber* fiber, ExitStatus status);
 
+// What the spawner says about a fiber; fixed for its life.
+struct FiberSpec {
+  FiberEntry entry = nullptr;
+  FiberExit on_exit = nullptr;
+  const char* name = nullptr;  // lives as long as the fiber
+  const void* site = nullptr;
+  StackClass stack_class = StackClass::kStandard;
+  bool locks_thread = false;
+  uint8_t stack_size_log2 = 0;  // of a stack of another size than the default; 0 = default
+};
+
+// A free descriptor is clean: but for the spec and the payload, a spawn finds every field as it is
+// initialised here, because the end of a fiber leaves it so.
 struct alignas(64) Fiber : Runnable, Waiter {
   static constexpr size_t kPayloadBytes = 56;
 
   Fiber() noexcept : Runnable(RunnableKind::kFiber) {}
 
   bool started() const noexcept { return stack_pointer != nullptr; }
+  bool is_compact() const noexcept { return spec.stack_class == StackClass::kCompact; }
 
-  StackClass stack_class = StackClass::kStandard;  // shares the word of Runnable::kind
-  void* stack_pointer = nullptr;
+  void* stack_pointer = nullptr;  // of a fiber that has started and does not run
   union {
     Stack* stack = nullptr;
     RunStack* run_stack;
   };
+  FiberSpec spec;
+  uint64_t id = 0;
   void* frame = nullptr;
   uint32_t frame_bytes = 0;
   WaitReason wait_reason = WaitReason::kNone;
-  bool locks_thread = false;
-  uint8_t stack_size_log2 = 0;  // of a stack of another size than the default; 0 = default
   Atomic<uint8_t> cancel_requested{0};
-
-  FiberEntry entry = nullptr;
-  FiberExit on_exit = nullptr;
-  uint64_t id = 0;
-  const char* name = nullptr;  // lives as long as the fiber
-  const void* spawn_site = nullptr;
   uint64_t parked_at_ns = 0;
   Machine* locked_machine = nullptr;
   FiberLocals* locals = nullptr;

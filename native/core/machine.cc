@@ -22,6 +22,7 @@ void Scheduler::machine_main(void* argument) noexcept {
   auto* machine = static_cast<Machine*>(argument);
   os::thread_slot().machine = machine;
   machine->exception_globals = abi::__cxa_get_globals();
+  machine->error_number = os::errno_address();
   machine->home = os::thread_stack_bounds();
   Scheduler* scheduler = machine->scheduler;
   while (!scheduler->stopping()) {
@@ -191,7 +192,7 @@ void Scheduler::wait_in_place(Machine* machine, Fiber* self) noexcept {
   wait_for_signal(machine, os::kNever, false);
   if (machine->processor == nullptr) {
     // At the stop no processor comes: the fiber ends here, unfinished as all others.
-    machine->stack = self->stack_class == StackClass::kCompact ? self->run_stack->stack
+    machine->stack = self->is_compact() ? self->run_stack->stack
                                                                : machine->stack;
     leave_for_good(machine, machine->stack);
   }

@@ -57,8 +57,12 @@ struct Machine {
   }
 
   SwitchSide home_side() noexcept {
+#if defined(HEDDLE_ASAN) || defined(HEDDLE_TSAN)
     return SwitchSide{&home_stack_pointer, static_cast<char*>(home.bottom), home.bytes,
                       &home_sanitizer_fiber, &home_fake_stack};
+#else
+    return SwitchSide{&home_stack_pointer};
+#endif
   }
 
   Scheduler* const scheduler;
@@ -75,6 +79,7 @@ struct Machine {
   bool settled = false;            // has given back what it could since it last ran something
   uint64_t random;
   void* exception_globals = nullptr;  // __cxa_get_globals() of this thread
+  int* error_number = nullptr;        // &errno of this thread
 
   alignas(64) Atomic<uint32_t> in_runtime{1};
   Atomic<uint32_t> retake{kRetakeNone};

@@ -82,8 +82,8 @@ void report_overflow(const StackLookup& stack, const void* address) noexcept {
   if (fiber == nullptr) {
     line.text("(none: the scheduler's own stack)");
   } else {
-    line.text("'").text(fiber->name != nullptr ? fiber->name : "unnamed").text("' (id ");
-    line.number(fiber->id).text(", spawned at ").address(fiber->spawn_site).text(")");
+    line.text("'").text(fiber->spec.name != nullptr ? fiber->spec.name : "unnamed").text("' (id ");
+    line.number(fiber->id).text(", spawned at ").address(fiber->spec.site).text(")");
   }
   line.write();
   line.text("  stack ").address(stack.bottom).text(" to ").address(stack.top).text(", ");

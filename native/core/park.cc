@@ -51,12 +51,11 @@ void publish_wait(Machine* machine, const Post& post) noexcept {
 
 }  // namespace
 
-void finish_switch(Machine* machine) noexcept {
+void finish_post(Machine* machine) noexcept {
   const Post post = machine->post;
-  if (post.action == PostAction::kNone) return;
   machine->post.action = PostAction::kNone;
   Fiber* fiber = post.fiber;
-  const bool compact = fiber != nullptr && fiber->stack_class == StackClass::kCompact;
+  const bool compact = fiber != nullptr && fiber->is_compact();
   switch (post.action) {
     case PostAction::kPark:
       if (compact) save_frame(machine, fiber);
@@ -120,11 +119,17 @@ namespace {
 // A started standard fiber that can be switched to at once, without a turn of the loop.
 Fiber* next_direct(Machine* machine) noexcept {
   Processor* processor = machine->processor;
+  if (machine->run_stack != nullptr) return nullptr;  // only the loop can let go of it
   Runnable* next = quick_pop(machine);
   if (next == nullptr) return nullptr;
+  // The descriptor after the next one, and the stack line of the next one, come while this runs.
+  if (Runnable* second = processor->queue.peek(1)) arch::prefetch(second);
+  if (Runnable* following = processor->queue.peek(0)) {
+    arch::prefetch(static_cast<Fiber*>(following)->stack_pointer);
+  }
   if (next->kind == RunnableKind::kFiber) {
     auto* fiber = static_cast<Fiber*>(next);
-    if (fiber->started() && fiber->stack_class == StackClass::kStandard &&
+    if (fiber->started() && !fiber->is_compact() &&
         fiber->locked_machine == nullptr) {
       return fiber;
     }
@@ -155,9 +160,9 @@ SwitchSide choose_target(Machine* machine, bool direct_allowed) noexcept {
 
 }  // namespace
 
-void leave_fiber(Machine* machine, Fiber* self) noexcept {
+Machine* leave_fiber(Machine* machine, Fiber* self) noexcept {
   check_no_lock_held("a fiber parks while it holds a lock of the runtime");
-  const bool compact = self->stack_class == StackClass::kCompact;
+  const bool compact = self->is_compact();
   if (!compact && self->stack != machine->stack) {
     self->stack = machine->stack;
     if (machine->processor != nullptr) {
@@ -165,7 +170,7 @@ void leave_fiber(Machine* machine, Fiber* self) noexcept {
     }
   }
   if (self->locked_machine != nullptr) machine->home_action = HomeAction::kHandOffLocked;
-  const int saved_errno = os::save_errno();
+  const int error_number = *machine->error_number;
   const ExceptionState exceptions = swap_exception_state(machine, ExceptionState{});
   Stack* own = compact ? self->run_stack->stack : self->stack;
   const SwitchSide target = choose_target(machine, !compact);
@@ -174,18 +179,16 @@ void leave_fiber(Machine* machine, Fiber* self) noexcept {
   Machine* now = Machine::current();
   finish_switch(now);
   swap_exception_state(now, exceptions);
-  os::restore_errno(saved_errno);
+  *now->error_number = error_number;
   self->word.store_relaxed(Waiter::make_word(WaiterState::kRunning, self->epoch()));
   self->wait_reason = WaitReason::kNone;
+  return now;
 }
 
 void leave_for_good(Machine* machine, Stack* stack) noexcept {
   const SwitchSide target = choose_target(machine, false);
   void* abandoned;
-  SwitchSide from = side_of(stack, &abandoned);
-  void* no_fake_stack = nullptr;
-  from.fake_stack = &no_fake_stack;
-  switch_stacks(from, target);
+  switch_stacks(last_side_of(stack, &abandoned), target);
   HEDDLE_CHECK(false, "a stack that was left for good was resumed");
   __builtin_unreachable();
 }
@@ -197,11 +200,10 @@ Machine* reacquire_processor(Machine* machine) noexcept {
   machine->retake.store_release(kRetakeNone);
   if (scheduler->claim_idle_processor(machine)) return machine;
   Fiber* self = machine->fiber;
-  const bool stays = self->stack_class == StackClass::kCompact || self->locked_machine != nullptr;
+  const bool stays = self->is_compact() || self->locked_machine != nullptr;
   if (!stays) {
     machine->post = Post{PostAction::kYieldGlobal, self, nullptr, nullptr, nullptr};
-    leave_fiber(machine, self);
-    return Machine::current();
+    return leave_fiber(machine, self);
   }
   // The stack cannot be left: wait for a processor in place, as a fiber locked to this thread.
   const bool was_locked = self->locked_machine != nullptr;
@@ -221,14 +223,13 @@ void throw_if_cancelled(Fiber* self) {
   if (__builtin_expect(self->cancel_requested.load_relaxed() != 0, false)) throw_cancelled();
 }
 
-void give_way(PostAction action) {
-  Machine* machine = enter_runtime();
+void give_way(Machine* machine, PostAction action) {
+  machine = enter_runtime(machine);
   Fiber* self = machine->fiber;
   machine->processor->counters.yielded.increment_single_writer();
   machine->processor->record(EventType::kYield, self->id);
   machine->post = Post{action, self, nullptr, nullptr, nullptr};
-  leave_fiber(machine, self);
-  exit_runtime(Machine::current());
+  exit_runtime(leave_fiber(machine, self));
   throw_if_cancelled(self);
 }
 }  // namespace
@@ -239,14 +240,14 @@ Fiber* current_fiber() noexcept {
 }
 
 void park(WaitReason reason, ParkCommit commit, void* argument) {
-  HEDDLE_CHECK(current_fiber() != nullptr, "park is called on a fiber");
-  Machine* machine = enter_runtime();
+  Machine* machine = Machine::current();
+  HEDDLE_CHECK(machine != nullptr && machine->fiber != nullptr, "park is called on a fiber");
+  machine = enter_runtime(machine);
   Fiber* self = machine->fiber;
   if (self->cancel_requested.load_relaxed() == 0) {
     self->wait_reason = reason;
     machine->post = Post{PostAction::kPark, self, nullptr, commit, argument};
-    leave_fiber(machine, self);
-    machine = Machine::current();
+    machine = leave_fiber(machine, self);
   }
   exit_runtime(machine);
   throw_if_cancelled(self);
@@ -258,7 +259,7 @@ void yield() {
     os::yield_thread();
     return;
   }
-  give_way(PostAction::kYield);
+  give_way(machine, PostAction::kYield);
 }
 
 void checkpoint() {
@@ -272,7 +273,7 @@ void checkpoint() {
   throw_if_cancelled(machine->fiber);
   const bool asked = machine->preempt.load_relaxed() != 0 ||
                      machine->retake.load_relaxed() == kRetakeTaken;
-  if (__builtin_expect(asked, false)) give_way(PostAction::kYieldGlobal);
+  if (__builtin_expect(asked, false)) give_way(machine, PostAction::kYieldGlobal);
 }
 
 namespace {
@@ -318,7 +319,7 @@ void sleep_for(uint64_t duration_ns) {
 bool lock_to_thread() noexcept {
   RuntimeScope scope;
   Machine* machine = scope.machine();
-  if (machine == nullptr || machine->fiber->stack_class == StackClass::kCompact) return false;
+  if (machine == nullptr || machine->fiber->is_compact()) return false;
   machine->fiber->locked_machine = machine;
   machine->locked_fiber = machine->fiber;
   return true;

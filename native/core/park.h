@@ -36,10 +36,14 @@ bool lock_to_thread() noexcept;
 // --- for the runtime's own files ---
 
 // Does what the context that was left has asked for. The first act after every switch.
-void finish_switch(Machine* machine) noexcept;
+void finish_post(Machine* machine) noexcept;
+inline void finish_switch(Machine* machine) noexcept {
+  if (machine->post.action != PostAction::kNone) finish_post(machine);
+}
 
-// Leaves the running fiber's stack with machine->post set; returns when the fiber is resumed.
-void leave_fiber(Machine* machine, Fiber* self) noexcept;
+// Leaves the running fiber's stack with machine->post set. When the fiber is resumed, it returns
+// the machine of then.
+Machine* leave_fiber(Machine* machine, Fiber* self) noexcept;
 
 // Leaves a stack that will never be resumed.
 [[noreturn]] void leave_for_good(Machine* machine, Stack* stack) noexcept;

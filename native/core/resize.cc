@@ -24,6 +24,7 @@ void Scheduler::set_processors(uint32_t count) noexcept {
         created_processors_.store_release(i + 1);
       }
       processor->must_retire.store_relaxed(false);
+      processor->attention.store_relaxed(false);
       if (processor->status.load_relaxed() == ProcessorStatus::kRetired) {
         live_processors_.fetch_add_acq_rel(1);
         push_idle_locked(processor);
@@ -34,6 +35,7 @@ void Scheduler::set_processors(uint32_t count) noexcept {
       Processor* processor = processor_at(i);
       if (processor->status.load_relaxed() == ProcessorStatus::kRetired) continue;
       processor->must_retire.store_release(true);
+      processor->attention.store_release(true);
       if (!remove_idle_locked(processor)) continue;
       if (Machine* sleeper = processor->machine.load_relaxed()) {
         sleeper->processor = nullptr;

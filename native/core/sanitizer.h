@@ -41,6 +41,7 @@ inline constexpr bool kSanitized = false;
 #endif
 
 // One side of a switch: where its stack pointer is kept, and what sanitizers know of its stack.
+#if defined(HEDDLE_ASAN) || defined(HEDDLE_TSAN)
 struct SwitchSide {
   void** stack_pointer;
   char* bottom;
@@ -53,6 +54,24 @@ inline SwitchSide side_of(Stack* stack, void** stack_pointer) noexcept {
   return SwitchSide{stack_pointer, stack->bottom, stack->bytes(), &stack->sanitizer_fiber,
                     &stack->fake_stack};
 }
+
+// Of a stack that will never be resumed: AddressSanitizer then frees what it keeps for it.
+inline SwitchSide last_side_of(Stack* stack, void** stack_pointer) noexcept {
+  return SwitchSide{stack_pointer, stack->bottom, stack->bytes(), &stack->sanitizer_fiber, nullptr};
+}
+#else
+struct SwitchSide {
+  void** stack_pointer;
+};
+
+inline SwitchSide side_of(Stack*, void** stack_pointer) noexcept {
+  return SwitchSide{stack_pointer};
+}
+
+inline SwitchSide last_side_of(Stack*, void** stack_pointer) noexcept {
+  return SwitchSide{stack_pointer};
+}
+#endif
 
 namespace sanitizer {
 

@@ -15,37 +15,6 @@ void retire_descriptor(void* block) noexcept {
   retire_epoch(static_cast<Fiber*>(block)->epoch());
 }
 
-// Every field but the word, whose epoch outlives the fiber.
-void init_descriptor(Fiber* fiber, const SpawnOptions& options, FiberEntry entry) noexcept {
-  const uint64_t old_epoch = fiber->epoch();
-  const uint64_t epoch = old_epoch != 0 ? old_epoch : fresh_epoch();
-  fiber->next = nullptr;
-  fiber->kind = RunnableKind::kFiber;
-  fiber->resume = nullptr;
-  fiber->stack_class = options.stack_class;
-  fiber->stack_pointer = nullptr;
-  fiber->stack = nullptr;
-  fiber->frame = nullptr;
-  fiber->wait_reason = WaitReason::kNone;
-  fiber->locks_thread = options.lock_to_thread;
-  fiber->stack_size_log2 = 0;
-  if (options.stack_bytes != 0 && options.stack_class == StackClass::kStandard) {
-    const uint32_t log2 = stack_size_log2(options.stack_bytes);
-    if (log2 != stack_size_log2(kDefaultStackBytes)) {
-      fiber->stack_size_log2 = static_cast<uint8_t>(log2);
-    }
-  }
-  fiber->cancel_requested.store_relaxed(0);
-  fiber->entry = entry;
-  fiber->on_exit = options.on_exit;
-  fiber->name = options.name;
-  fiber->spawn_site = options.site;
-  fiber->parked_at_ns = 0;
-  fiber->locked_machine = nullptr;
-  fiber->locals = nullptr;
-  fiber->word.store_relaxed(Waiter::make_word(WaiterState::kRunnable, epoch));
-}
-
 Atomic<Scheduler*> only_scheduler{nullptr};
 
 // Free descriptors are linked through Runnable::next, so their words survive. Never destroyed.
@@ -110,17 +79,12 @@ RuntimeScope::RuntimeScope() noexcept : machine_(Machine::current()) {
     machine_ = nullptr;
   } else if (machine_->in_runtime.load_relaxed() == 0) {
     outermost_ = true;
-    machine_ = enter_runtime();
+    machine_ = enter_runtime(machine_);
   }
 }
 
-Machine* enter_runtime() noexcept {
-  Machine* machine = Machine::current();
-  machine->in_runtime.store_relaxed(1);
-  fence_light();  // pairs with fence_heavy in Scheduler::retake
-  uint32_t state = machine->retake.load_relaxed();
-  if (__builtin_expect(state == kRetakeNone, true)) return machine;
-  state = kRetakeRequested;
+Machine* enter_runtime_slowly(Machine* machine) noexcept {
+  uint32_t state = kRetakeRequested;
   if (machine->retake.compare_exchange_acq_rel(state, kRetakeNone)) return machine;
   return state == kRetakeTaken ? reacquire_processor(machine) : machine;
 }
@@ -140,59 +104,43 @@ Machine* Scheduler::make_room(Machine* machine) noexcept {
   Fiber* self = machine->fiber;
   while (machine->processor->queue.is_full() && self->locked_machine == nullptr) {
     machine->post = Post{PostAction::kYield, self, nullptr, nullptr, nullptr};
-    leave_fiber(machine, self);
-    machine = Machine::current();
+    machine = leave_fiber(machine, self);
   }
   return machine;
 }
 
-Scheduler::Spawning Scheduler::begin_spawn(const SpawnOptions& options, FiberEntry entry,
-                                           SpawnError* error) noexcept {
-  Spawning spawning;
-  if (__builtin_expect(os::is_forked_child() || stopping_.load_relaxed(), false)) {
+Scheduler::Spawning Scheduler::begin_spawn(const FiberSpec& spec, SpawnError* error) noexcept {
+  if (os::is_forked_child() || stopping_.load_relaxed()) {
     *error = os::is_forked_child() ? SpawnError::kForkedChild : SpawnError::kShutDown;
-    return spawning;
+    return Spawning{};
   }
   RuntimeScope scope;
   Machine* machine = scope.machine();
   if (machine != nullptr && scope.is_outermost() && machine->processor->queue.is_full()) {
     machine = make_room(machine);
   }
-  spawning.fiber = take_descriptor(machine);
-  if (spawning.fiber == nullptr) {
+  Fiber* fiber = take_descriptor(machine);
+  if (fiber == nullptr) {
     scope.leave(machine);
     *error = SpawnError::kOutOfMemory;
-    return spawning;
+    return Spawning{};
   }
-  init_descriptor(spawning.fiber, options, entry);
-  spawning.machine = machine;
-  spawning.leaves_runtime = scope.is_outermost();
+  start_life(fiber, spec);
+  const Spawning spawning{fiber, machine, scope.is_outermost()};
   scope.keep();
   *error = SpawnError::kNone;
   return spawning;
 }
 
-void Scheduler::finish_spawn(const Spawning& spawning) noexcept {
-  Fiber* fiber = spawning.fiber;
-  Machine* machine = spawning.machine;
-  if (machine == nullptr) {
-    fiber->id = foreign_spawned_.fetch_add_relaxed(1) + 1;
-    enqueue_global(fiber);
-    return;
-  }
-  Processor* processor = machine->processor;
-  fiber->id = (uint64_t{processor->index + 1} << 44) | ++processor->next_fiber_id;
-  processor->counters.spawned.increment_single_writer();
-  processor->record(EventType::kSpawn, fiber->id);
-  enqueue_local(processor, fiber, false);
-  wake_if_needed();
-  if (spawning.leaves_runtime) exit_runtime(machine);
+void Scheduler::finish_foreign_spawn(Fiber* fiber) noexcept {
+  fiber->id = foreign_spawned_.fetch_add_relaxed(1) + 1;
+  enqueue_global(fiber);
 }
 
 Fiber* Scheduler::spawn(const SpawnOptions& options, FiberEntry entry, const void* payload,
                         size_t payload_bytes, SpawnError* error) noexcept {
   HEDDLE_CHECK(payload_bytes <= Fiber::kPayloadBytes, "a payload fits in the descriptor");
-  const Spawning spawning = begin_spawn(options, entry, error);
+  const Spawning spawning = begin_spawn(make_spec(options, entry), error);
   if (spawning.fiber == nullptr) return nullptr;
   if (payload_bytes != 0) std::memcpy(spawning.fiber->payload, payload, payload_bytes);
   finish_spawn(spawning);
@@ -229,7 +177,7 @@ void Scheduler::make_runnable(Fiber* fiber, bool run_next) noexcept {
   } else {
     machine = nullptr;
   }
-  if (fiber->stack_class == StackClass::kCompact && fiber->started()) {
+  if (fiber->is_compact() && fiber->started()) {
     RunStack* run_stack = fiber->run_stack;
     if (!run_stack->post(fiber)) return;
     item = run_stack;
@@ -263,15 +211,6 @@ void Scheduler::cancel(Fiber* fiber) noexcept {
   }
 }
 
-void Scheduler::finish_fiber(Machine* machine, Fiber* fiber, ExitStatus status) noexcept {
-  Processor* processor = machine->processor;
-  processor->counters.exited.increment_single_writer();
-  processor->record(EventType::kExit, fiber->id, static_cast<uint16_t>(status));
-  if (fiber->on_exit != nullptr) fiber->on_exit(fiber, status);
-  fiber->word.store_release(Waiter::make_word(WaiterState::kFree, fiber->epoch()));
-  processor->fibers.give(fiber_pool(), fiber);
-}
-
 void Scheduler::arm_timer(uint64_t deadline_ns, Waiter* waiter, uint64_t epoch) noexcept {
   if (deadline_ns == os::kNever) return;
   RuntimeScope scope;
@@ -294,6 +233,8 @@ bool Scheduler::shutdown(uint64_t timeout_ns) noexcept {
   {
     LockGuard guard(lock_);
     stopping_.store_seq_cst(true);
+    const uint32_t known = created_processors_.load_acquire();
+    for (uint32_t i = 0; i < known; ++i) processor_at(i)->attention.store_release(true);
     machines = machine_count_.load_acquire();
     for (uint32_t i = 0; i < machines; ++i) {
       machines_[i].load_acquire()->signal.store_seq_cst(1);
@@ -332,13 +273,15 @@ void Scheduler::reclaim_fibers() noexcept {
   FrameStore frames;
   for (void* block : left) {
     auto* fiber = static_cast<Fiber*>(block);
-    if (fiber->started() && fiber->stack_class == StackClass::kStandard) {
+    if (fiber->started() && !fiber->is_compact()) {
       stack_pool(fiber->stack->size_log2).give(fiber->stack);
     } else if (fiber->started()) {
       if (fiber->frame != nullptr) frames.give(fiber->frame, fiber->frame_bytes);
       fiber->run_stack->bound.fetch_sub_acq_rel(1);
     }
-    fiber->word.store_relaxed(Waiter::make_word(WaiterState::kFree, fiber->epoch() + 1));
+    const uint64_t epoch = fiber->epoch() + 1;
+    new (fiber) Fiber;
+    fiber->word.store_relaxed(Waiter::make_word(WaiterState::kFree, epoch));
   }
   frames.flush();
   fiber_pool().give(left.data(), left.size());

@@ -66,7 +66,7 @@ class Scheduler {
     Machine* machine = nullptr;
     bool leaves_runtime = false;
   };
-  Spawning begin_spawn(const SpawnOptions& options, FiberEntry entry, SpawnError* error) noexcept;
+  Spawning begin_spawn(const FiberSpec& spec, SpawnError* error) noexcept;
   void finish_spawn(const Spawning& spawning) noexcept;
 
   // The same for a callable, which is moved into the descriptor, or to the heap if it is large.
@@ -109,7 +109,6 @@ class Scheduler {
 
   // --- for the runtime's own files ---
   void make_runnable(Fiber* fiber, bool run_next) noexcept;
-  void finish_fiber(Machine* machine, Fiber* fiber, ExitStatus status) noexcept;
   void enqueue_local(Processor* processor, Runnable* item, bool run_next) noexcept;
   void enqueue_global(Runnable* item) noexcept;
   void wake_if_needed() noexcept;
@@ -134,11 +133,12 @@ class Scheduler {
   BlockingPool& blocking_pool() noexcept { return blocking_pool_; }
 
  private:
-  Runnable* take_handed_or_local(Machine* machine) noexcept;
+  Runnable* take_in_full_turn(Machine* machine) noexcept;
   Runnable* take_global(Machine* machine) noexcept;
   Runnable* search(Machine* machine) noexcept;
-  Runnable* steal_once(Machine* machine) noexcept;
-  Runnable* steal_from(Machine* machine, Processor* victim, bool take_run_next) noexcept;
+  Runnable* steal_once(Machine* machine, bool* declined) noexcept;
+  Runnable* steal_from(Machine* machine, Processor* victim, bool take_run_next,
+                       bool* declined) noexcept;
   bool try_begin_search(Machine* machine) noexcept;
   void end_search(Machine* machine) noexcept;
   bool may_spin() const noexcept;
@@ -149,6 +149,15 @@ class Scheduler {
   void check_deadlock() noexcept;
   void wait_for_signal(Machine* machine, uint64_t deadline_ns, bool may_poll) noexcept;
   void wake_processor(Processor* processor) noexcept;
+  Spawning try_begin_spawn(const FiberSpec& spec) noexcept;
+  void finish_local_spawn(const Spawning& spawning) noexcept;
+  void finish_foreign_spawn(Fiber* fiber) noexcept;
+  static void start_life(Fiber* fiber, const FiberSpec& spec) noexcept {
+    fiber->spec = spec;
+    const uint64_t old_epoch = fiber->epoch();
+    const uint64_t epoch = __builtin_expect(old_epoch != 0, true) ? old_epoch : fresh_epoch();
+    fiber->word.store_relaxed(Waiter::make_word(WaiterState::kRunnable, epoch));
+  }
   Fiber* take_descriptor(Machine* machine) noexcept;
   Machine* make_room(Machine* machine) noexcept;
   void wake_thread(Machine* machine) noexcept;
@@ -225,9 +234,15 @@ class RuntimeScope {
   bool outermost_ = false;
 };
 
-// Entry from user code on a fiber; returns the machine, which may be another one than before if
-// the processor had been taken. Exit hands the thread back to user code.
-Machine* enter_runtime() noexcept;
+// Entry from user code on a fiber of that machine; returns the machine, which may be another one
+// than before if the processor had been taken. Exit hands the thread back to user code.
+Machine* enter_runtime_slowly(Machine* machine) noexcept;
+inline Machine* enter_runtime(Machine* machine) noexcept {
+  machine->in_runtime.store_relaxed(1);
+  fence_light();  // pairs with fence_heavy in Scheduler::retake
+  if (__builtin_expect(machine->retake.load_relaxed() == kRetakeNone, true)) return machine;
+  return enter_runtime_slowly(machine);
+}
 inline void exit_runtime(Machine* machine) noexcept { machine->in_runtime.store_release(0); }
 
 struct SchedulerStats {
@@ -249,18 +264,70 @@ struct SchedulerStats {
   } per_processor[kMaxProcessors];
 };
 
+[[gnu::always_inline]] inline FiberSpec make_spec(const SpawnOptions& options, FiberEntry entry) noexcept {
+  FiberSpec spec;
+  spec.entry = entry;
+  spec.on_exit = options.on_exit;
+  spec.name = options.name;
+  spec.site = options.site;
+  spec.stack_class = options.stack_class;
+  spec.locks_thread = options.lock_to_thread;
+  if (options.stack_bytes != 0 && options.stack_class == StackClass::kStandard) {
+    const uint32_t log2 = stack_size_log2(options.stack_bytes);
+    if (log2 != kDefaultStackLog2) spec.stack_size_log2 = static_cast<uint8_t>(log2);
+  }
+  return spec;
+}
+
+// The common case of a spawn, inlined: on a fiber, with room in the queue and a descriptor at hand.
+// A null fiber means that begin_spawn must do it.
+[[gnu::always_inline]] inline Scheduler::Spawning Scheduler::try_begin_spawn(const FiberSpec& spec) noexcept {
+  Machine* machine = Machine::current();
+  if (machine == nullptr || machine->in_runtime.load_relaxed() != 0 ||
+      machine->blocking.load_relaxed() != 0 || os::is_forked_child() || stopping_.load_relaxed()) {
+    return Spawning{};
+  }
+  machine->in_runtime.store_relaxed(1);
+  fence_light();  // as in enter_runtime
+  if (machine->retake.load_relaxed() == kRetakeNone) {
+    Processor* processor = machine->processor;
+    if (!processor->queue.is_full()) {
+      if (auto* fiber = static_cast<Fiber*>(processor->fibers.try_take())) {
+        start_life(fiber, spec);
+        return Spawning{fiber, machine, true};
+      }
+    }
+  }
+  machine->in_runtime.store_release(0);
+  return Spawning{};
+}
+
+[[gnu::always_inline]] inline void Scheduler::finish_local_spawn(const Spawning& spawning) noexcept {
+  Processor* processor = spawning.machine->processor;
+  Fiber* fiber = spawning.fiber;
+  fiber->id = (uint64_t{processor->index + 1} << 44) | ++processor->next_fiber_id;
+  processor->counters.spawned.increment_single_writer();
+  processor->record(EventType::kSpawn, fiber->id);
+  if (!processor->queue.push(fiber)) enqueue_local(processor, fiber, false);
+  wake_if_needed();
+  if (spawning.leaves_runtime) exit_runtime(spawning.machine);
+}
+
 template <typename F>
 SpawnError Scheduler::go(F&& callable, const SpawnOptions& options) {
   using Callable = std::decay_t<F>;
   SpawnError error = SpawnError::kNone;
   if constexpr (sizeof(Callable) <= Fiber::kPayloadBytes && alignof(Callable) <= 8 &&
                 std::is_trivially_copyable_v<Callable>) {
-    const FiberEntry run = [](Fiber* fiber) {
+    const FiberSpec spec = make_spec(options, [](Fiber* fiber) {
       Callable own(*std::launder(reinterpret_cast<Callable*>(fiber->payload)));
       own();
-    };
-    const Spawning spawning = begin_spawn(options, run, &error);
-    if (spawning.fiber == nullptr) return error;
+    });
+    Spawning spawning = try_begin_spawn(spec);
+    if (__builtin_expect(spawning.fiber == nullptr, false)) {
+      spawning = begin_spawn(spec, &error);
+      if (spawning.fiber == nullptr) return error;
+    }
     new (spawning.fiber->payload) Callable(std::forward<F>(callable));
     finish_spawn(spawning);
   } else {
@@ -277,6 +344,14 @@ SpawnError Scheduler::go(F&& callable, const SpawnOptions& options) {
     if (spawn(options, run, &boxed, sizeof boxed, &error) == nullptr) delete boxed;
   }
   return error;
+}
+
+[[gnu::always_inline]] inline void Scheduler::finish_spawn(const Spawning& spawning) noexcept {
+  if (__builtin_expect(spawning.machine != nullptr, true)) {
+    finish_local_spawn(spawning);
+  } else {
+    finish_foreign_spawn(spawning.fiber);
+  }
 }
 
 inline void Scheduler::wake_if_needed() noexcept {

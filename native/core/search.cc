@@ -8,19 +8,27 @@
 // can be submitting, and its own full fence is enough.
 // A machine that was woken searches on behalf of everybody: when the last searcher finds work it
 // wakes the next, so one submitter never has to wake many.
+//
+// Not all work is worth stealing. Moving a fiber to another core costs more than a short fiber
+// does, so a thief looks how fast the owner gets on, and leaves it a queue that it will have run
+// through within microseconds. It then dozes, as a searcher still, so that the owner is not made
+// to wake it again and again; if the owner gets stuck in a long fiber, the rest is stolen.
 #include "core/check.h"
 #include "core/park.h"
 #include "core/scheduler.h"
+#include "core/turn.h"
 
 namespace heddle {
 
 namespace {
 
-constexpr uint32_t kGlobalTurn = 61;
-constexpr uint32_t kTimerTurn = 8;
+constexpr uint32_t kGlobalTurn = 61;          // Go's: a prime, not to beat with user loops
 constexpr uint32_t kStealRounds = 4;
 constexpr uint64_t kSpinNs = 20'000;          // about what a wake-up costs
 constexpr uint64_t kRunNextGraceNs = 3'000;   // a readied fiber is about to run; Go waits 3 us too
+constexpr uint64_t kObserveNs = 1'000;        // how long a thief watches an owner
+constexpr uint64_t kWorthObservations = 10;   // a queue that lasts longer than this is stolen from
+constexpr uint64_t kDozeNs = 200'000;
 constexpr uint64_t kSettleNs = 100'000'000;   // idle for so long: give memory back
 
 uint64_t next_random(Machine* machine) noexcept {
@@ -68,29 +76,31 @@ Runnable* Scheduler::take_global(Machine* machine) noexcept {
   return first;
 }
 
-Runnable* Scheduler::take_handed_or_local(Machine* machine) noexcept {
+// What a quick turn leaves out: the runnable chosen by a parking fiber, due timers, and from time to
+// time the global queue, so that a processor with work of its own cannot starve it.
+Runnable* Scheduler::take_in_full_turn(Machine* machine) noexcept {
   Processor* processor = machine->processor;
+  processor->quick_turns = kQuickTurns;
   Runnable* next = processor->handed;
   if (next != nullptr) {
     processor->handed = nullptr;
     return next;
   }
   const uint32_t turn = processor->turn.load_relaxed() + 1;
-  if (turn % kGlobalTurn == 0) {
-    processor->turn.store_relaxed(turn);
+  processor->turn.store_relaxed(turn);
+  if (processor->timers.size() != 0 || processor->timers.has_inbox()) {
+    run_timers(machine, read_clock(processor));
+  }
+  if (turn - processor->global_turn >= kGlobalTurn) {
+    processor->global_turn = turn;
     next = take_global(machine);
     if (next != nullptr) return next;
-  }
-  if (turn % kTimerTurn == 0 && (processor->timers.size() != 0 || processor->timers.has_inbox())) {
-    processor->turn.store_relaxed(turn);
-    run_timers(machine, read_clock(processor));
   }
   if (processor->run_next.load_relaxed() != nullptr) {
     next = processor->run_next.exchange_acq_rel(nullptr);
   }
   if (next == nullptr) next = processor->queue.pop();
   if (next != nullptr) processor->counters.run_local.increment_single_writer();
-  processor->turn.store_relaxed(turn);
   return next;
 }
 
@@ -103,27 +113,38 @@ Runnable* Scheduler::next_runnable(Machine* machine) noexcept {
       machine->home_action = HomeAction::kRelease;
       return nullptr;
     }
-    Runnable* next = take_handed_or_local(machine);
-    if (next == nullptr) {
-      if (processor->timers.size() != 0 || processor->timers.has_inbox()) {
-        run_timers(machine, read_clock(processor));
-        next = take_handed_or_local(machine);
-      }
-      if (next == nullptr) next = take_global(machine);
-      if (next == nullptr) next = search(machine);
-    }
+    Runnable* next = take_in_full_turn(machine);
+    if (next == nullptr) next = take_global(machine);
+    if (next == nullptr) next = search(machine);
     if (next != nullptr) {
       if (machine->searching) end_search(machine);
+      machine->settled = false;
       return next;
     }
     if (!sleep_idle(machine)) return nullptr;
   }
 }
 
-Runnable* Scheduler::steal_from(Machine* machine, Processor* victim, bool take_run_next) noexcept {
+namespace {
+// True if the owner will have run through its queue before a thief could make use of it.
+bool is_nearly_done(const Processor* owner, uint64_t began_ns) noexcept {
+  const uint32_t turn = owner->turn.load_relaxed();
+  while (os::now_ns() < began_ns + kObserveNs) spin_hint();
+  const uint32_t turns = owner->turn.load_relaxed() - turn;
+  return uint64_t{turns} * kWorthObservations >= owner->queue.size();
+}
+}  // namespace
+
+Runnable* Scheduler::steal_from(Machine* machine, Processor* victim, bool take_run_next,
+                                bool* declined) noexcept {
   Processor* own = machine->processor;
   own->counters.steal_attempts.increment_single_writer();
-  const uint64_t began_ns = os::now_ns();
+  uint64_t began_ns = os::now_ns();
+  if (victim->queue.size() != 0 && is_nearly_done(victim, began_ns)) {
+    *declined = true;
+    return nullptr;
+  }
+  began_ns = os::now_ns();
   uint32_t moved = 0;
   Runnable* stolen = victim->queue.steal_into(own->queue, &moved);
   if (stolen == nullptr && take_run_next && victim->run_next.load_relaxed() != nullptr) {
@@ -143,7 +164,7 @@ Runnable* Scheduler::steal_from(Machine* machine, Processor* victim, bool take_r
   return stolen;
 }
 
-Runnable* Scheduler::steal_once(Machine* machine) noexcept {
+Runnable* Scheduler::steal_once(Machine* machine, bool* declined) noexcept {
   const uint32_t known = created_processors_.load_acquire();
   for (uint32_t round = 0; round < kStealRounds; ++round) {
     const auto start = static_cast<uint32_t>(next_random(machine) % known);
@@ -151,9 +172,10 @@ Runnable* Scheduler::steal_once(Machine* machine) noexcept {
       Processor* victim = processor_at((start + i) % known);
       if (victim == machine->processor) continue;
       if (victim->queue.size() == 0 && victim->run_next.load_relaxed() == nullptr) continue;
-      Runnable* stolen = steal_from(machine, victim, round + 1 == kStealRounds);
+      Runnable* stolen = steal_from(machine, victim, round + 1 == kStealRounds, declined);
       if (stolen != nullptr) return stolen;
     }
+    if (*declined) break;
   }
   return nullptr;
 }
@@ -188,7 +210,8 @@ Runnable* Scheduler::search(Machine* machine) noexcept {
   if (!try_begin_search(machine)) return nullptr;
   const uint64_t until = os::now_ns() + kSpinNs;
   for (;;) {
-    if (Runnable* next = steal_once(machine)) return next;
+    bool declined = false;
+    if (Runnable* next = steal_once(machine, &declined)) return next;
     if (!global_.empty()) {
       if (Runnable* next = take_global(machine)) return next;
     }
@@ -197,10 +220,17 @@ Runnable* Scheduler::search(Machine* machine) noexcept {
     const uint64_t now = read_clock(processor);
     if (processor->timers.next_deadline_ns() <= now || processor->timers.has_inbox()) {
       run_timers(machine, now);
-      if (Runnable* next = take_handed_or_local(machine)) return next;
+      if (Runnable* next = take_in_full_turn(machine)) return next;
     }
-    if (now >= until || !may_spin()) return nullptr;
-    for (int i = 0; i < 32; ++i) spin_hint();
+    if (declined) {
+      const uint64_t timer = processor->timers.next_deadline_ns();
+      machine->signal.store_relaxed(0);
+      os::futex_wait(machine->signal, 0, timer < now + kDozeNs ? timer : now + kDozeNs);
+    } else if (now >= until || !may_spin()) {
+      return nullptr;
+    } else {
+      for (int i = 0; i < 32; ++i) spin_hint();
+    }
   }
 }
 

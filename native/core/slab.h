@@ -71,6 +71,7 @@ class Magazine {
     if (__builtin_expect(count_ == 0, false) && !refill(pool)) return nullptr;
     return blocks_[--count_];
   }
+  void* try_take() noexcept { return count_ != 0 ? blocks_[--count_] : nullptr; }
   void give(SlabPool& pool, void* block) noexcept {
     if (count_ == kCapacity) spill(pool);
     blocks_[count_++] = block;

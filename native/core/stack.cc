@@ -243,8 +243,7 @@ uint32_t stack_size_log2(size_t bytes) noexcept {
 StackPool& stack_pool(uint32_t size_log2) noexcept { return pools().at(size_log2); }
 
 StackPool& default_stack_pool() noexcept {
-  static StackPool& pool = stack_pool(stack_size_log2(kDefaultStackBytes));
-  return pool;
+  return stack_pool(kDefaultStackLog2);
 }
 
 size_t trim_stack_pools(size_t keep_default) noexcept {

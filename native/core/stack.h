@@ -18,7 +18,8 @@
 
 namespace heddle {
 
-inline constexpr size_t kDefaultStackBytes = 64 * 1024;
+inline constexpr uint32_t kDefaultStackLog2 = 16;
+inline constexpr size_t kDefaultStackBytes = size_t{1} << kDefaultStackLog2;
 inline constexpr size_t kMinStackBytes = 4 * 1024;
 inline constexpr size_t kMaxStackBytes = size_t{1} << 30;
 

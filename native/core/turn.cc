@@ -1,7 +1,5 @@
 #include "core/turn.h"
 
-#include <cxxabi.h>
-
 #include "core/check.h"
 #include "core/fiber_local.h"
 #include "core/park.h"
@@ -11,45 +9,47 @@ namespace heddle {
 
 namespace {
 
-constexpr uint32_t kGlobalTurn = 61;  // Go's: a prime, so that it does not beat with user loops
-constexpr uint32_t kTimerTurn = 8;    // how many turns may pass until due timers are looked for
 constexpr uint32_t kRunStackBudget = 32;
 
-// Calls the fiber's function in user mode. Noinline: it may return on another OS thread.
-__attribute__((noinline)) ExitStatus call_entry(Fiber* fiber) {
-  try {
-    fiber->entry(fiber);
-  } catch (const Cancelled&) {
-    return ExitStatus::kCancelled;
-  } catch (abi::__forced_unwind&) {
-    throw;  // pthread_cancel or pthread_exit: the thread itself ends
-  }
-  // Any other exception leaves through noexcept: std::terminate, as from a std::thread.
-  return ExitStatus::kDone;
+inline void finish_fiber(Machine* machine, Fiber* fiber, ExitStatus status) noexcept {
+  Processor* processor = machine->processor;
+  processor->counters.exited.increment_single_writer();
+  processor->record(EventType::kExit, fiber->id, static_cast<uint16_t>(status));
+  if (fiber->spec.on_exit != nullptr) fiber->spec.on_exit(fiber, status);
+  // Clean again, as the next spawn expects it (see fiber.h).
+  fiber->stack_pointer = nullptr;
+  fiber->cancel_requested.store_relaxed(0);
+  fiber->locked_machine = nullptr;
+  fiber->word.store_release(Waiter::make_word(WaiterState::kFree, fiber->epoch()));
+  processor->fibers.give(fiber_pool(), fiber);
 }
 
 // From the first instruction of a fiber to its last; the caller decides about the stack. Returns
 // the machine that it ended on.
-__attribute__((noinline)) Machine* run_fiber(Machine* machine, Fiber* fiber) noexcept {
+Machine* run_fiber(Machine* machine, Fiber* fiber) noexcept {
   Processor* processor = machine->processor;
   processor->counters.started.increment_single_writer();
   processor->record(EventType::kStart, fiber->id);
   machine->fiber = fiber;
   fiber->word.store_relaxed(Waiter::make_word(WaiterState::kRunning, fiber->epoch()));
-  if (fiber->locks_thread) {
+  if (fiber->spec.locks_thread) {
     fiber->locked_machine = machine;
     machine->locked_fiber = fiber;
   }
   exit_runtime(machine);
-  const ExitStatus status = call_entry(fiber);
-  if (fiber->locals != nullptr) destroy_fiber_locals();  // destructors may park
-  machine = enter_runtime();
-  if (fiber->locked_machine != nullptr) {
-    fiber->locked_machine = nullptr;
-    machine->locked_fiber = nullptr;
+  ExitStatus status = ExitStatus::kDone;
+  try {
+    fiber->spec.entry(fiber);
+  } catch (const Cancelled&) {
+    status = ExitStatus::kCancelled;
   }
+  // Anything else, a forced unwind of the thread included, meets noexcept: std::terminate, as at
+  // the end of a std::thread.
+  if (fiber->locals != nullptr) destroy_fiber_locals();  // destructors may park
+  machine = enter_runtime(Machine::current());
+  if (__builtin_expect(fiber->locked_machine != nullptr, false)) machine->locked_fiber = nullptr;
   machine->fiber = nullptr;
-  machine->scheduler->finish_fiber(machine, fiber, status);
+  finish_fiber(machine, fiber, status);
   return machine;
 }
 
@@ -95,14 +95,14 @@ Machine* switch_from_loop(Machine* machine, Fiber* fiber, Stack* target) noexcep
 }
 
 Machine* fail_without_stack(Machine* machine, Fiber* fiber) noexcept {
-  machine->scheduler->finish_fiber(machine, fiber, ExitStatus::kNoStack);
+  finish_fiber(machine, fiber, ExitStatus::kNoStack);
   return machine;
 }
 
 Machine* start_on_own_stack(Machine* machine, Fiber* fiber) noexcept {
   int error = 0;
-  const uint32_t size_log2 = fiber->stack_size_log2 != 0 ? fiber->stack_size_log2
-                                                         : stack_size_log2(kDefaultStackBytes);
+  const uint32_t size_log2 = fiber->spec.stack_size_log2 != 0 ? fiber->spec.stack_size_log2
+                                                         : kDefaultStackLog2;
   Stack* stack = stack_pool(size_log2).take(&error);
   if (stack == nullptr) return fail_without_stack(machine, fiber);
   sanitizer::renew_stack(stack);
@@ -171,13 +171,13 @@ void release_run_stack(Machine* machine) noexcept {
 }
 
 Machine* start_fiber(Machine* machine, Fiber* fiber) noexcept {
-  const bool compact = fiber->stack_class == StackClass::kCompact;
-  if (!compact && fiber->stack_size_log2 == 0) {
+  const bool compact = fiber->is_compact();
+  if (!compact && fiber->spec.stack_size_log2 == 0) {
     if (machine->stack == nullptr) return fail_without_stack(machine, fiber);  // at home
     return run_fiber(machine, fiber);
   }
   if (compact && !kSanitized) return start_compact(machine, fiber);
-  fiber->stack_class = StackClass::kStandard;  // a context of its own for sanitizers
+  fiber->spec.stack_class = StackClass::kStandard;  // a context of its own for sanitizers
   return start_on_own_stack(machine, fiber);
 }
 
@@ -190,7 +190,6 @@ void hold_run_stack(Machine* machine, RunStack* run_stack) noexcept {
 }
 
 Machine* dispatch(Machine* machine, Runnable* runnable) noexcept {
-  machine->settled = false;
   if (__builtin_expect(runnable->kind == RunnableKind::kRunStack, false)) {
     hold_run_stack(machine, static_cast<RunStack*>(runnable));
     return machine;
@@ -202,11 +201,18 @@ Machine* dispatch(Machine* machine, Runnable* runnable) noexcept {
     machine->home_fiber = fiber;
     return machine;
   }
-  if (fiber->stack_class == StackClass::kCompact) return resume_compact(machine, fiber);
+  if (fiber->is_compact()) return resume_compact(machine, fiber);
   return switch_from_loop(machine, fiber, fiber->stack);
 }
 
-// Runs one turn and returns the machine of the loop from then on; sets *go_home when it has to go.
+// What most spawned fibers are: they can be called right here, on the loop's own stack.
+bool is_fresh_and_plain(const Runnable* runnable) noexcept {
+  if (runnable->kind != RunnableKind::kFiber) return false;
+  const auto* fiber = static_cast<const Fiber*>(runnable);
+  return !fiber->started() && !fiber->is_compact() && fiber->spec.stack_size_log2 == 0;
+}
+
+// Runs one full turn and returns the machine of the loop from then on; sets *go_home when it has to go.
 Machine* run_turn(Machine* machine, bool* go_home) noexcept {
   machine->preempt.store_relaxed(0);
   Runnable* runnable = nullptr;
@@ -246,40 +252,18 @@ void carrier_entry(void*) noexcept {
   Machine* machine = Machine::current();
   finish_switch(machine);
   for (;;) {
+    if (__builtin_expect(machine->run_stack == nullptr, true)) {
+      Runnable* runnable = quick_pop(machine);
+      if (runnable != nullptr && is_fresh_and_plain(runnable)) {
+        machine = run_fiber(machine, static_cast<Fiber*>(runnable));
+        continue;
+      }
+      if (runnable != nullptr) machine->processor->handed = runnable;
+    }
     bool go_home;
     machine = run_turn(machine, &go_home);
     if (__builtin_expect(go_home, false)) machine = go_home_from(machine);
   }
-}
-
-Runnable* quick_pop(Machine* machine) noexcept {
-  Processor* processor = machine->processor;
-  const uint32_t turn = processor->turn.load_relaxed() + 1;
-  const bool full_turn = turn % kGlobalTurn == 0 ||
-                         (turn % kTimerTurn == 0 && processor->timers.size() != 0) ||
-                         processor->must_retire.load_relaxed() ||
-                         machine->scheduler->stopping() || machine->run_stack != nullptr;
-  if (full_turn) return nullptr;
-  Runnable* next = nullptr;
-  if (machine->preempt.load_relaxed() == 0 && processor->run_next.load_relaxed() != nullptr) {
-    next = processor->run_next.exchange_acq_rel(nullptr);
-    if (next != nullptr) {
-      processor->counters.run_local.increment_single_writer();
-      return next;  // inherits the time slice: no new turn
-    }
-  }
-  next = processor->queue.pop();
-  if (next == nullptr) return nullptr;
-  processor->turn.store_relaxed(turn);
-  machine->preempt.store_relaxed(0);
-  processor->counters.run_local.increment_single_writer();
-  // The descriptor after the next one, and the stack line of the next one, are on their way while
-  // this one runs.
-  if (Runnable* second = processor->queue.peek(1)) arch::prefetch(second);
-  if (Runnable* following = processor->queue.peek(0)) {
-    arch::prefetch(static_cast<Fiber*>(following)->stack_pointer);
-  }
-  return next;
 }
 
 void enter_carrier(Machine* machine) noexcept {

@@ -8,8 +8,32 @@ namespace heddle {
 // The context of every carrier: runs turns for ever.
 [[noreturn]] void carrier_entry(void* unused) noexcept;
 
-// Run-next or the local queue, if nothing else asks for a full turn first; nullptr otherwise.
-Runnable* quick_pop(Machine* machine) noexcept;
+// How many quick turns may pass until due timers and the global queue are looked for.
+inline constexpr uint32_t kQuickTurns = 8;
+
+// Run-next or the local queue; nullptr if both are empty or something asks for a full turn first.
+inline Runnable* quick_pop(Machine* machine) noexcept {
+  Processor* processor = machine->processor;
+  if (__builtin_expect(processor->handed != nullptr || processor->quick_turns == 0 ||
+                           processor->attention.load_relaxed(),
+                       false)) {
+    return nullptr;
+  }
+  if (processor->run_next.load_relaxed() != nullptr && machine->preempt.load_relaxed() == 0) {
+    Runnable* next = processor->run_next.exchange_acq_rel(nullptr);
+    if (next != nullptr) {
+      processor->counters.run_local.increment_single_writer();
+      return next;  // inherits the time slice: no new turn
+    }
+  }
+  Runnable* next = processor->queue.pop();
+  if (next == nullptr) return nullptr;
+  --processor->quick_turns;
+  processor->turn.increment_single_writer();
+  machine->preempt.store_relaxed(0);
+  processor->counters.run_local.increment_single_writer();
+  return next;
+}
 
 // Runs at home: switches to a carrier, or to the fiber locked to this thread; returns at home.
 // Without memory for a carrier it runs one turn here; then fibers that need a stack fail.

@@ -71,10 +71,9 @@ struct ThreadSlot {
 };
 ThreadSlot& thread_slot() noexcept;
 
-// errno belongs to the fiber; its address belongs to the thread (glibc declares it const, so the
-// compiler may keep it across a park: hence these two).
-int save_errno() noexcept;
-void restore_errno(int value) noexcept;
+// errno belongs to the fiber, its address to the thread: compilers may keep the address across a
+// park, so the core saves and restores the value through this one, asked once per thread.
+int* errno_address() noexcept;
 
 // --- waiting ---
 // Sleeps while `word` holds `expected`, until woken or the deadline. Spurious returns are allowed.

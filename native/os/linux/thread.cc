@@ -117,15 +117,7 @@ __attribute__((noinline)) ThreadSlot& thread_slot() noexcept {
   return slot;
 }
 
-__attribute__((noinline)) int save_errno() noexcept {
-  asm volatile("" ::: "memory");
-  return errno;
-}
-
-__attribute__((noinline)) void restore_errno(int value) noexcept {
-  asm volatile("" ::: "memory");
-  errno = value;
-}
+int* errno_address() noexcept { return &errno; }
 
 Atomic<bool> forked_child{false};
 
