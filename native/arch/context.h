@@ -55,7 +55,8 @@ inline void cpu_relax() noexcept {
 
 }  // namespace heddle::arch
 
-// Suspends the running context, stores its stack pointer in *save, and goes on with `target`.
+// Suspends the running context, stores its stack pointer in *save, and goes on with `target`, whose
+// own call of the switch then returns `value` (a new context does not see it).
 // A leaf function of its own: inlined switches have been seen to hide a call in the red zone.
-extern "C" void heddle_context_switch(void** save, void* target) noexcept;
+extern "C" void* heddle_context_switch(void** save, void* target, void* value = nullptr) noexcept;
 extern "C" void heddle_context_entry() noexcept;

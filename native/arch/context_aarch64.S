@@ -34,6 +34,7 @@ heddle_context_switch:
         mov     x10, sp
         str     x10, [x0]
         mov     sp, x1
+        mov     x0, x2                  // what the resumed side gets as its result
         ldr     x11, [sp, #160]
         cmp     x9, x11
         b.eq    1f

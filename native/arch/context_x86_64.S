@@ -34,12 +34,13 @@ heddle_context_switch:
         .cfi_adjust_cfa_offset 8
         stmxcsr (%rsp)
         fnstcw  4(%rsp)
-        movl    (%rsp), %eax
+        movl    (%rsp), %r8d
         movzwl  4(%rsp), %ecx
         movq    %rsp, (%rdi)
         movq    %rsi, %rsp
+        movq    %rdx, %rax              // what the resumed side gets as its result
         // Loading the control words costs more than comparing them, and they rarely differ.
-        cmpl    (%rsp), %eax
+        cmpl    (%rsp), %r8d
         jne     .Lload_mxcsr
 .Lmxcsr_done:
         cmpw    4(%rsp), %cx

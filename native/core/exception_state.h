@@ -16,13 +16,21 @@ struct ExceptionState {
   unsigned int uncaught = 0;
 };
 
-// Puts `next` into the running thread's state and returns what was there.
-inline ExceptionState swap_exception_state(Machine* machine, const ExceptionState& next) noexcept {
+// Takes the running fiber's state away from its thread, which has none afterwards.
+inline ExceptionState take_exception_state(Machine* machine) noexcept {
   auto* globals = static_cast<ExceptionState*>(machine->exception_globals);
-  const ExceptionState previous{globals->caught, globals->uncaught};
-  globals->caught = next.caught;
-  globals->uncaught = next.uncaught;
-  return previous;
+  const ExceptionState taken = *globals;
+  if (__builtin_expect(taken.caught != nullptr || taken.uncaught != 0, false)) {
+    *globals = ExceptionState{};
+  }
+  return taken;
+}
+
+// Gives it to the thread that the fiber goes on on, which has none.
+inline void put_exception_state(Machine* machine, const ExceptionState& state) noexcept {
+  if (__builtin_expect(state.caught != nullptr || state.uncaught != 0, false)) {
+    *static_cast<ExceptionState*>(machine->exception_globals) = state;
+  }
 }
 
 }  // namespace heddle

@@ -51,7 +51,7 @@ struct FiberSpec {
 
 // A free descriptor is clean: but for the spec and the payload, a spawn finds every field as it is
 // initialised here, because the end of a fiber leaves it so.
-struct alignas(64) Fiber : Runnable, Waiter {
+struct alignas(64) Fiber : Waiter, Runnable {
   static constexpr size_t kPayloadBytes = 56;
 
   Fiber() noexcept : Runnable(RunnableKind::kFiber) {}
@@ -59,23 +59,25 @@ struct alignas(64) Fiber : Runnable, Waiter {
   bool started() const noexcept { return stack_pointer != nullptr; }
   bool is_compact() const noexcept { return spec.stack_class == StackClass::kCompact; }
 
+  // The first cache line is all that a yield and a wake-up touch.
+  WaitReason wait_reason = WaitReason::kNone;
+  Atomic<uint8_t> cancel_requested{0};
   void* stack_pointer = nullptr;  // of a fiber that has started and does not run
   union {
     Stack* stack = nullptr;
     RunStack* run_stack;
   };
+  Machine* locked_machine = nullptr;
+  uint64_t parked_at_ns = 0;
   FiberSpec spec;
   uint64_t id = 0;
   void* frame = nullptr;
-  uint32_t frame_bytes = 0;
-  WaitReason wait_reason = WaitReason::kNone;
-  Atomic<uint8_t> cancel_requested{0};
-  uint64_t parked_at_ns = 0;
-  Machine* locked_machine = nullptr;
   FiberLocals* locals = nullptr;
+  uint32_t frame_bytes = 0;
 
   alignas(8) unsigned char payload[kPayloadBytes];
 };
+inline constexpr size_t kFiberLinkOffset = sizeof(Waiter);  // of Runnable::next
 static_assert(sizeof(Fiber) == 192, "a descriptor is three cache lines");
 
 }  // namespace heddle

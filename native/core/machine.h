@@ -25,7 +25,8 @@ using ParkCommit = bool (*)(Fiber* fiber, void* argument) noexcept;
 enum class PostAction : uint8_t {
   kNone,
   kPark,        // the fiber waits; commit publishes it
-  kYield,       // the fiber goes to the tail of the local queue
+  kYield,       // the standard fiber goes to the tail of the local queue
+  kYieldCompact,
   kYieldGlobal, // the fiber goes to the tail of the global queue
   kRetireStack, // the fiber ended on a stack of its own
   kExitCompact, // the fiber ended on a run stack

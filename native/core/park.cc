@@ -55,33 +55,32 @@ void finish_post(Machine* machine) noexcept {
   const Post post = machine->post;
   machine->post.action = PostAction::kNone;
   Fiber* fiber = post.fiber;
-  const bool compact = fiber != nullptr && fiber->is_compact();
   switch (post.action) {
     case PostAction::kPark:
-      if (compact) save_frame(machine, fiber);
+      if (fiber->is_compact()) save_frame(machine, fiber);
       publish_wait(machine, post);
       break;
-    case PostAction::kYield:
-    case PostAction::kYieldGlobal: {
-      if (compact) save_frame(machine, fiber);
+    case PostAction::kYieldCompact:
+      save_frame(machine, fiber);
       fiber->word.store_release(Waiter::make_word(WaiterState::kRunnable, fiber->epoch()));
-      const bool is_local = post.action == PostAction::kYield && machine->processor != nullptr;
-      if (compact) {
-        machine->scheduler->make_runnable(fiber, false);
-      } else if (is_local) {
-        machine->scheduler->enqueue_local(machine->processor, fiber, false);
-      } else {
-        machine->scheduler->enqueue_global(fiber);
-      }
+      machine->scheduler->make_runnable(fiber, false);
       break;
-    }
+    case PostAction::kYieldGlobal:
+      fiber->word.store_release(Waiter::make_word(WaiterState::kRunnable, fiber->epoch()));
+      machine->scheduler->enqueue_global(fiber);
+      break;
     case PostAction::kRetireStack:
       stack_pool(post.stack->size_log2).give(post.stack);
       break;
     case PostAction::kExitCompact:
+    case PostAction::kYield:
     case PostAction::kNone:
       break;
   }
+}
+
+void overflow_to_global(Machine* machine, Fiber* fiber) noexcept {
+  machine->scheduler->enqueue_local(machine->processor, fiber, false);
 }
 
 Stack* take_carrier(Processor* processor) noexcept {
@@ -117,7 +116,7 @@ void cache_carrier(Processor* processor, Stack* carrier) noexcept {
 namespace {
 
 // A started standard fiber that can be switched to at once, without a turn of the loop.
-Fiber* next_direct(Machine* machine) noexcept {
+[[gnu::always_inline]] inline Fiber* next_direct(Machine* machine) noexcept {
   Processor* processor = machine->processor;
   if (machine->run_stack != nullptr) return nullptr;  // only the loop can let go of it
   Runnable* next = quick_pop(machine);
@@ -138,7 +137,7 @@ Fiber* next_direct(Machine* machine) noexcept {
   return nullptr;
 }
 
-SwitchSide choose_target(Machine* machine, bool direct_allowed) noexcept {
+[[gnu::always_inline]] inline SwitchSide choose_target(Machine* machine, bool direct_allowed) noexcept {
   if (machine->home_action == HomeAction::kNone && machine->processor != nullptr) {
     Fiber* next = direct_allowed ? next_direct(machine) : nullptr;
     if (next != nullptr) {
@@ -171,14 +170,14 @@ Machine* leave_fiber(Machine* machine, Fiber* self) noexcept {
   }
   if (self->locked_machine != nullptr) machine->home_action = HomeAction::kHandOffLocked;
   const int error_number = *machine->error_number;
-  const ExceptionState exceptions = swap_exception_state(machine, ExceptionState{});
+  const ExceptionState exceptions = take_exception_state(machine);
   Stack* own = compact ? self->run_stack->stack : self->stack;
   const SwitchSide target = choose_target(machine, !compact);
-  switch_stacks(side_of(own, &self->stack_pointer), target);
   // Perhaps another OS thread from here on: nothing read before the switch may be used.
-  Machine* now = Machine::current();
+  auto* now = static_cast<Machine*>(
+      switch_stacks(side_of(own, &self->stack_pointer), target, machine));
   finish_switch(now);
-  swap_exception_state(now, exceptions);
+  put_exception_state(now, exceptions);
   *now->error_number = error_number;
   self->word.store_relaxed(Waiter::make_word(WaiterState::kRunning, self->epoch()));
   self->wait_reason = WaitReason::kNone;
@@ -188,7 +187,7 @@ Machine* leave_fiber(Machine* machine, Fiber* self) noexcept {
 void leave_for_good(Machine* machine, Stack* stack) noexcept {
   const SwitchSide target = choose_target(machine, false);
   void* abandoned;
-  switch_stacks(last_side_of(stack, &abandoned), target);
+  switch_stacks(last_side_of(stack, &abandoned), target, machine);
   HEDDLE_CHECK(false, "a stack that was left for good was resumed");
   __builtin_unreachable();
 }
@@ -228,7 +227,8 @@ void give_way(Machine* machine, PostAction action) {
   Fiber* self = machine->fiber;
   machine->processor->counters.yielded.increment_single_writer();
   machine->processor->record(EventType::kYield, self->id);
-  machine->post = Post{action, self, nullptr, nullptr, nullptr};
+  machine->post.action = self->is_compact() ? PostAction::kYieldCompact : action;
+  machine->post.fiber = self;
   exit_runtime(leave_fiber(machine, self));
   throw_if_cancelled(self);
 }

@@ -37,8 +37,18 @@ bool lock_to_thread() noexcept;
 
 // Does what the context that was left has asked for. The first act after every switch.
 void finish_post(Machine* machine) noexcept;
-inline void finish_switch(Machine* machine) noexcept {
-  if (machine->post.action != PostAction::kNone) finish_post(machine);
+void overflow_to_global(Machine* machine, Fiber* fiber) noexcept;
+[[gnu::always_inline]] inline void finish_switch(Machine* machine) noexcept {
+  const PostAction action = machine->post.action;
+  if (action == PostAction::kYield) {
+    machine->post.action = PostAction::kNone;
+    Fiber* fiber = machine->post.fiber;
+    fiber->word.store_release(Waiter::make_word(WaiterState::kRunnable, fiber->epoch()));
+    if (__builtin_expect(machine->processor->queue.push(fiber), true)) return;
+    overflow_to_global(machine, fiber);
+  } else if (action != PostAction::kNone) {
+    finish_post(machine);
+  }
 }
 
 // Leaves the running fiber's stack with machine->post set. When the fiber is resumed, it returns

@@ -18,7 +18,7 @@ void retire_descriptor(void* block) noexcept {
 Atomic<Scheduler*> only_scheduler{nullptr};
 
 // Free descriptors are linked through Runnable::next, so their words survive. Never destroyed.
-SlabPool* const the_fiber_pool = new SlabPool(sizeof(Fiber), 0, retire_descriptor);
+SlabPool* const the_fiber_pool = new SlabPool(sizeof(Fiber), kFiberLinkOffset, retire_descriptor);
 
 }  // namespace
 
@@ -103,7 +103,9 @@ Fiber* Scheduler::take_descriptor(Machine* machine) noexcept {
 Machine* Scheduler::make_room(Machine* machine) noexcept {
   Fiber* self = machine->fiber;
   while (machine->processor->queue.is_full() && self->locked_machine == nullptr) {
-    machine->post = Post{PostAction::kYield, self, nullptr, nullptr, nullptr};
+    machine->post.action =
+        self->is_compact() ? PostAction::kYieldCompact : PostAction::kYield;
+    machine->post.fiber = self;
     machine = leave_fiber(machine, self);
   }
   return machine;

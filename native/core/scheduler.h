@@ -114,6 +114,7 @@ class Scheduler {
   void wake_if_needed() noexcept;
   void wake_one() noexcept;
   Runnable* next_runnable(Machine* machine) noexcept;
+  bool has_global_work() const noexcept { return !global_.empty(); }
   void run_timers(Machine* machine, uint64_t now_ns) noexcept;
   void arm_timer(uint64_t deadline_ns, Waiter* waiter, uint64_t epoch) noexcept;
 

@@ -83,13 +83,10 @@ Machine* switch_from_loop(Machine* machine, Fiber* fiber, Stack* target) noexcep
   const SwitchSide to = side_of(target, &fiber->stack_pointer);
   Stack* own = machine->stack;
   machine->stack = target;
-  if (own != nullptr) {
-    cache_carrier(machine->processor, own);
-    switch_stacks(side_of(own, &own->stack_pointer), to);
-  } else {
-    switch_stacks(machine->home_side(), to);
-  }
-  machine = Machine::current();
+  if (own != nullptr) cache_carrier(machine->processor, own);
+  const SwitchSide from =
+      own != nullptr ? side_of(own, &own->stack_pointer) : machine->home_side();
+  machine = static_cast<Machine*>(switch_stacks(from, to, machine));
   finish_switch(machine);
   return machine;
 }
@@ -239,8 +236,8 @@ Machine* go_home_from(Machine* machine) noexcept {
   }
   machine->stack = nullptr;
   machine->fiber = nullptr;
-  switch_stacks(side_of(own, &own->stack_pointer), machine->home_side());
-  machine = Machine::current();
+  machine = static_cast<Machine*>(
+      switch_stacks(side_of(own, &own->stack_pointer), machine->home_side(), machine));
   finish_switch(machine);
   return machine;
 }
@@ -278,7 +275,7 @@ void enter_carrier(Machine* machine) noexcept {
     return;
   }
   machine->stack = carrier;
-  switch_stacks(machine->home_side(), side_of(carrier, &carrier->stack_pointer));
+  switch_stacks(machine->home_side(), side_of(carrier, &carrier->stack_pointer), machine);
   finish_switch(machine);
 }
 

@@ -1,7 +1,7 @@
 // One turn of the scheduler loop, and the loops that run on carriers.
 #pragma once
 
-#include "core/machine.h"
+#include "core/scheduler.h"
 
 namespace heddle {
 
@@ -14,10 +14,16 @@ inline constexpr uint32_t kQuickTurns = 8;
 // Run-next or the local queue; nullptr if both are empty or something asks for a full turn first.
 inline Runnable* quick_pop(Machine* machine) noexcept {
   Processor* processor = machine->processor;
-  if (__builtin_expect(processor->handed != nullptr || processor->quick_turns == 0 ||
-                           processor->attention.load_relaxed(),
+  if (__builtin_expect(processor->handed != nullptr || processor->attention.load_relaxed(),
                        false)) {
     return nullptr;
+  }
+  if (processor->quick_turns == 0) {
+    if (processor->timers.size() != 0 || processor->timers.has_inbox() ||
+        machine->scheduler->has_global_work()) {
+      return nullptr;
+    }
+    processor->quick_turns = kQuickTurns;
   }
   if (processor->run_next.load_relaxed() != nullptr && machine->preempt.load_relaxed() == 0) {
     Runnable* next = processor->run_next.exchange_acq_rel(nullptr);
