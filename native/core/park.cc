@@ -83,30 +83,41 @@ void overflow_to_global(Machine* machine, Fiber* fiber) noexcept {
   machine->scheduler->enqueue_local(machine->processor, fiber, false);
 }
 
+namespace {
+constexpr uint32_t kCarrierLimit = 256;
+constexpr uint32_t kCarrierBatch = 64;
+}  // namespace
+
 Stack* take_carrier(Processor* processor) noexcept {
-  Stack* carrier = processor->carriers;
-  if (carrier != nullptr) {
-    processor->carriers = carrier->next;
-    --processor->carrier_count;
-    return carrier;
+  if (processor->carriers == nullptr) {
+    int error = 0;
+    processor->carriers = default_stack_pool().take_list(kCarrierBatch, &error);
+    for (Stack* each = processor->carriers; each != nullptr; each = each->next) {
+      each->stack_pointer = nullptr;
+      ++processor->carrier_count;
+    }
   }
-  int error = 0;
-  carrier = default_stack_pool().take(&error);
+  Stack* carrier = processor->carriers;
   if (carrier == nullptr) return nullptr;
-  sanitizer::renew_stack(carrier);
-  carrier->stack_pointer = arch::make_context(carrier->top(), carrier_entry, nullptr);
+  processor->carriers = carrier->next;
+  --processor->carrier_count;
+  if (carrier->stack_pointer == nullptr) {
+    sanitizer::renew_stack(carrier);
+    carrier->stack_pointer = arch::make_context(carrier->top(), carrier_entry, nullptr);
+  }
   return carrier;
 }
 
 void cache_carrier(Processor* processor, Stack* carrier) noexcept {
-  constexpr uint32_t kCarrierLimit = 64;
+  // The suspended loops on those given back are simply forgotten: they own nothing. The one that
+  // is being left right now must stay, since its context is not saved yet.
   if (processor->carrier_count >= kCarrierLimit) {
-    // The suspended loop on it is simply forgotten: it owns nothing. The one that is being left
-    // right now must not be the one that is given away, since its context is not saved yet.
-    Stack* oldest = processor->carriers;
-    processor->carriers = oldest->next;
-    --processor->carrier_count;
-    default_stack_pool().give(oldest);
+    Stack* first = processor->carriers;
+    Stack* last = first;
+    for (uint32_t i = 1; i < kCarrierBatch; ++i) last = last->next;
+    processor->carriers = last->next;
+    processor->carrier_count -= kCarrierBatch;
+    default_stack_pool().give_list(first, last, kCarrierBatch);
   }
   carrier->next = processor->carriers;
   processor->carriers = carrier;

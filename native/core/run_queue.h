@@ -17,6 +17,7 @@ namespace heddle {
 template <uint32_t kCapacity>
 class RunQueueOf {
  public:
+  static constexpr uint32_t capacity() noexcept { return kCapacity; }
   static_assert((kCapacity & (kCapacity - 1)) == 0, "the ring index is a mask");
 
   // Owner only. False when full.

@@ -55,17 +55,21 @@ Stack* StackPool::pop_warm() noexcept {
   return stack;
 }
 
-Stack* StackPool::take(int* error) noexcept {
+Stack* StackPool::take_list(uint32_t most, int* error) noexcept {
   LockGuard guard(lock_);
-  Stack* stack = pop_warm();
-  if (stack == nullptr) {
-    StackChunk* chunk = chunk_with_room(error);
-    if (chunk == nullptr) return nullptr;
-    stack = open_slot(chunk, error);
-    if (stack == nullptr) return nullptr;
+  Stack* list = nullptr;
+  for (uint32_t i = 0; i < most; ++i) {
+    Stack* stack = pop_warm();
+    if (stack == nullptr) break;
+    stack->next = list;
+    list = stack;
+    ++in_use_;
   }
-  ++in_use_;
-  return stack;
+  if (list != nullptr) return list;
+  StackChunk* chunk = chunk_with_room(error);
+  list = chunk != nullptr ? open_slot(chunk, error) : nullptr;
+  if (list != nullptr) ++in_use_;
+  return list;
 }
 
 StackChunk* StackPool::chunk_with_room(int* error) noexcept {
@@ -135,12 +139,12 @@ Stack* StackPool::open_slot(StackChunk* chunk, int* error) noexcept {
   return stack;
 }
 
-void StackPool::give(Stack* stack) noexcept {
+void StackPool::give_list(Stack* first, Stack* last, uint32_t count) noexcept {
   LockGuard guard(lock_);
-  stack->next = warm_;
-  warm_ = stack;
-  ++warm_count_;
-  --in_use_;
+  last->next = warm_;
+  warm_ = first;
+  warm_count_ += count;
+  in_use_ -= count;
 }
 
 size_t StackPool::chill(size_t count) noexcept {

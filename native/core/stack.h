@@ -53,8 +53,14 @@ class StackPool {
   explicit StackPool(uint32_t size_log2) noexcept;
 
   // nullptr when the system refuses memory or mappings; `*error` is then an errno value.
-  Stack* take(int* error) noexcept;
-  void give(Stack* stack) noexcept;
+  Stack* take(int* error) noexcept { return take_list(1, error); }
+  void give(Stack* stack) noexcept {
+    stack->next = nullptr;
+    give_list(stack, stack, 1);
+  }
+  // Several under one lock, linked by `next`: up to `most` if they are warm, else one.
+  Stack* take_list(uint32_t most, int* error) noexcept;
+  void give_list(Stack* first, Stack* last, uint32_t count) noexcept;
 
   // Gives warm stacks beyond `keep` back to the system; returns how many.
   size_t trim(size_t keep) noexcept;

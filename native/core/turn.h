@@ -14,10 +14,11 @@ inline constexpr uint32_t kQuickTurns = 8;
 // Run-next or the local queue; nullptr if both are empty or something asks for a full turn first.
 inline Runnable* quick_pop(Machine* machine) noexcept {
   Processor* processor = machine->processor;
-  if (__builtin_expect(processor->handed != nullptr || processor->attention.load_relaxed(),
-                       false)) {
-    return nullptr;
+  if (Runnable* handed = processor->handed) {
+    processor->handed = nullptr;
+    return handed;
   }
+  if (__builtin_expect(processor->attention.load_relaxed(), false)) return nullptr;
   if (processor->quick_turns == 0) {
     if (processor->timers.size() != 0 || processor->timers.has_inbox() ||
         machine->scheduler->has_global_work()) {
