@@ -46,7 +46,7 @@ void Scheduler::act_at_home(Machine* machine) noexcept {
       break;
     case HomeAction::kRelease: {
       Processor* processor = machine->processor;
-      machine->processor = nullptr;
+      machine->hold(nullptr);
       retire_processor(processor);
       break;
     }
@@ -81,7 +81,7 @@ Machine* Scheduler::start_machine_locked(Processor* processor, bool searching) n
   if (machine == nullptr && spare_machines_ != nullptr) {
     machine = spare_machines_;
     spare_machines_ = machine->next_spare;
-    machine->processor = processor;
+    machine->hold(processor);
     processor->machine.store_release(machine);
   }
   if (machine != nullptr) {
@@ -94,7 +94,7 @@ Machine* Scheduler::start_machine_locked(Processor* processor, bool searching) n
   if (count < machine_limit_ && !stopping_.load_relaxed()) {
     machine = new (std::nothrow) Machine(this, count);
     if (machine != nullptr) {
-      machine->processor = processor;
+      machine->hold(processor);
       machine->searching = searching;
       processor->machine.store_release(machine);
       if (os::start_thread(&machine->thread, "heddle", kHomeStackBytes, machine_main, machine) ==
@@ -120,11 +120,11 @@ bool Scheduler::claim_idle_processor(Machine* machine) noexcept {
   if (processor == nullptr) return false;
   Machine* sleeper = processor->machine.load_relaxed();
   if (sleeper != nullptr) {
-    sleeper->processor = nullptr;
+    sleeper->hold(nullptr);
     make_spare_locked(sleeper);  // sleeps on, without a deadline
   }
   processor->machine.store_release(machine);
-  machine->processor = processor;
+  machine->hold(processor);
   return true;
 }
 
@@ -150,7 +150,7 @@ void Scheduler::hand_off_locked(Machine* machine) noexcept {
     machine->awaits_locked = true;
     machine->signal.store_relaxed(0);
     if (Processor* processor = machine->processor) {
-      machine->processor = nullptr;
+      machine->hold(nullptr);
       processor->machine.store_release(nullptr);
       other = start_machine_locked(processor);
     }
@@ -170,10 +170,10 @@ void Scheduler::serve_locked(Machine* machine) noexcept {
       return;
     }
     owner->awaits_locked = false;
-    owner->processor = machine->processor;
+    owner->hold(machine->processor);
     owner->processor->machine.store_release(owner);
     owner->signal.store_seq_cst(1);
-    machine->processor = nullptr;
+    machine->hold(nullptr);
   }
   wake_thread(owner);
 }

@@ -66,9 +66,16 @@ struct Machine {
 #endif
   }
 
+  // By the machine itself, or under the scheduler's lock while it sleeps or has not started.
+  void hold(Processor* next) noexcept {
+    processor = next;
+    held.store_release(next);
+  }
+
   Scheduler* const scheduler;
   const uint32_t index;
   Processor* processor = nullptr;
+  Atomic<Processor*> held{nullptr};  // the same, for the monitor
   Fiber* fiber = nullptr;          // that runs
   Stack* stack = nullptr;          // that it or the loop runs on; nullptr at home
   RunStack* run_stack = nullptr;   // held by this machine

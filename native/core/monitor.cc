@@ -136,6 +136,9 @@ bool Scheduler::retake(Machine* machine) noexcept {
     machine->retake.compare_exchange_acq_rel(state, kRetakeNone);
     return false;
   }
+  // Read before the last CAS: afterwards the machine may notice and let go of it at any moment. If
+  // the CAS succeeds, the machine has not been inside the runtime since.
+  Processor* processor = machine->held.load_acquire();
   // Said before the processor is gone, so that no deadlock can be seen in between.
   const bool is_hog = machine->blocking.load_relaxed() == 0;
   if (is_hog) {
@@ -147,7 +150,6 @@ bool Scheduler::retake(Machine* machine) noexcept {
     return false;
   }
   // The machine is outside the runtime and will find out at its next entry.
-  Processor* processor = machine->processor;
   processor->counters.hand_offs.increment_single_writer();
   processor->record(EventType::kHandOff, machine->index);
   hand_off(processor);

@@ -38,7 +38,7 @@ void Scheduler::set_processors(uint32_t count) noexcept {
       processor->attention.store_release(true);
       if (!remove_idle_locked(processor)) continue;
       if (Machine* sleeper = processor->machine.load_relaxed()) {
-        sleeper->processor = nullptr;
+        sleeper->hold(nullptr);
         make_spare_locked(sleeper);
       }
       emptied[emptied_count++] = processor;

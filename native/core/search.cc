@@ -311,11 +311,9 @@ bool Scheduler::sleep_idle(Machine* machine) noexcept {
     LockGuard guard(lock_);
     if (stopping_.load_relaxed()) return false;
     machine->signal.store_relaxed(0);
+    machine->searching = false;  // before somebody can claim the processor and say otherwise
     push_idle_locked(processor);
-  }
-  if (was_searching) {
-    machine->searching = false;
-    searching_.fetch_sub_seq_cst(1);
+    if (was_searching) searching_.fetch_sub_seq_cst(1);
   }
   const bool others_awake = idle_count_.load_seq_cst() < live_processors_.load_relaxed();
   if (others_awake) {
