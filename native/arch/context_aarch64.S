@@ -2,7 +2,7 @@
 //
 // A suspended stack, from its stack pointer upwards:
 //   0 x19 x20 · 16 x21 x22 · 32 x23 x24 · 48 x25 x26 · 64 x27 x28 · 80 x29 x30
-//   96 d8 d9 · 112 d10 d11 · 128 d12 d13 · 144 d14 d15 · 160 fpcr · 176 (entry, argument live in x19, x20)
+//   96 d8 d9 · 112 d10 d11 · 128 d12 d13 · 144 d14 d15 · 160 fpcr
 // It leaves through `ret`, which needs no BTI landing pad at the place that it returns to. No GCS
 // mark is set: a guarded control stack is not switched here.
 #if defined(__aarch64__)

@@ -1,7 +1,8 @@
 // x86-64 System V switch. See context.h for the contract.
 //
 // A suspended stack, from its stack pointer upwards:
-//   0 mxcsr (4) · 4 x87 control word (2) · 8 r15 · 16 r14 · 24 r13 · 32 r12 · 40 rbx · 48 rbp · 56 rip
+//   0 mxcsr (4) · 4 x87 control word (2) · 8 r15 · 16 r14 · 24 r13 · 32 r12 · 40 rbx
+//   48 rbp · 56 rip
 // No CET mark is set: a shadow stack is not switched here, so the linker must not claim it.
 #if defined(__x86_64__)
 

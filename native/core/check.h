@@ -8,8 +8,8 @@ namespace heddle {
 
 }  // namespace heddle
 
-#define HEDDLE_CHECK(condition, what)                                                  \
-  do {                                                                                 \
+#define HEDDLE_CHECK(condition, what)                                                        \
+  do {                                                                                       \
     if (__builtin_expect(!(condition), 0)) ::heddle::check_failed(what, __FILE__, __LINE__); \
   } while (false)
 

@@ -192,8 +192,7 @@ void Scheduler::wait_in_place(Machine* machine, Fiber* self) noexcept {
   wait_for_signal(machine, os::kNever, false);
   if (machine->processor == nullptr) {
     // At the stop no processor comes: the fiber ends here, unfinished as all others.
-    machine->stack = self->is_compact() ? self->run_stack->stack
-                                                               : machine->stack;
+    machine->stack = self->is_compact() ? self->run_stack->stack : machine->stack;
     leave_for_good(machine, machine->stack);
   }
 }

@@ -24,19 +24,19 @@ using ParkCommit = bool (*)(Fiber* fiber, void* argument) noexcept;
 
 enum class PostAction : uint8_t {
   kNone,
-  kPark,        // the fiber waits; commit publishes it
-  kYield,       // the standard fiber goes to the tail of the local queue
+  kPark,   // the fiber waits; commit publishes it
+  kYield,  // the standard fiber goes to the tail of the local queue
   kYieldCompact,
-  kYieldGlobal, // the fiber goes to the tail of the global queue
-  kRetireStack, // the fiber ended on a stack of its own
-  kExitCompact, // the fiber ended on a run stack
+  kYieldGlobal,  // the fiber goes to the tail of the global queue
+  kRetireStack,  // the fiber ended on a stack of its own
+  kExitCompact,  // the fiber ended on a run stack
 };
 
 enum class HomeAction : uint8_t {
-  kNone,          // the processor is lost already, or the machine stops
-  kRelease,       // give the processor away: its count was lowered
-  kHandOffLocked, // the locked fiber parked: others need the processor
-  kServeLocked,   // a fiber locked to another machine is ready: that machine needs the processor
+  kNone,           // the processor is lost already, or the machine stops
+  kRelease,        // give the processor away: its count was lowered
+  kHandOffLocked,  // the locked fiber parked: others need the processor
+  kServeLocked,    // a fiber locked to another machine is ready: that machine needs the processor
 };
 
 enum RetakeState : uint32_t { kRetakeNone = 0, kRetakeRequested = 1, kRetakeTaken = 2 };
@@ -53,9 +53,7 @@ struct Machine {
   explicit Machine(Scheduler* owner, uint32_t machine_index) noexcept;
 
   // The machine of the calling OS thread; nullptr on foreign threads. Valid until the next park.
-  static Machine* current() noexcept {
-    return static_cast<Machine*>(os::thread_slot().machine);
-  }
+  static Machine* current() noexcept { return static_cast<Machine*>(os::thread_slot().machine); }
 
   SwitchSide home_side() noexcept {
 #if defined(HEDDLE_ASAN) || defined(HEDDLE_TSAN)
@@ -76,32 +74,32 @@ struct Machine {
   const uint32_t index;
   Processor* processor = nullptr;
   Atomic<Processor*> held{nullptr};  // the same, for the monitor
-  Fiber* fiber = nullptr;          // that runs
-  Stack* stack = nullptr;          // that it or the loop runs on; nullptr at home
-  RunStack* run_stack = nullptr;   // held by this machine
+  Fiber* fiber = nullptr;            // that runs
+  Stack* stack = nullptr;            // that it or the loop runs on; nullptr at home
+  RunStack* run_stack = nullptr;     // held by this machine
   uint32_t run_stack_budget = 0;
   Post post;
   HomeAction home_action = HomeAction::kNone;
   Fiber* home_fiber = nullptr;
   bool searching = false;
-  bool settled = false;            // has given back what it could since it last ran something
+  bool settled = false;  // has given back what it could since it last ran something
   uint64_t random;
   void* exception_globals = nullptr;  // __cxa_get_globals() of this thread
   int* error_number = nullptr;        // &errno of this thread
 
   alignas(64) Atomic<uint32_t> in_runtime{1};
   Atomic<uint32_t> retake{kRetakeNone};
-  Atomic<uint32_t> preempt{0};     // asks the running fiber to yield
-  Atomic<uint32_t> blocking{0};    // inside blocking(): the processor may be taken at once
+  Atomic<uint32_t> preempt{0};   // asks the running fiber to yield
+  Atomic<uint32_t> blocking{0};  // inside blocking(): the processor may be taken at once
   Atomic<uint32_t> blocking_calls{0};
 
   // Written under the scheduler's lock.
   alignas(64) Atomic<uint32_t> signal{0};  // futex word: 1 = look at `processor` again
   Atomic<bool> sleeps_in_poller{false};
   bool is_spare = false;
-  Fiber* locked_fiber = nullptr;   // fiber that is locked to this thread
-  bool awaits_locked = false;      // handed its processor off until the locked fiber is ready
-  bool locked_ready = false;       // ... which it became before the hand-off was complete
+  Fiber* locked_fiber = nullptr;  // fiber that is locked to this thread
+  bool awaits_locked = false;     // handed its processor off until the locked fiber is ready
+  bool locked_ready = false;      // ... which it became before the hand-off was complete
   Machine* next_spare = nullptr;
 
   os::Thread thread;
@@ -110,7 +108,7 @@ struct Machine {
   void* home_sanitizer_fiber = nullptr;
   void* home_fake_stack = nullptr;
 
-  Atomic<bool> is_hog{false};      // lost its processor while running a fiber
+  Atomic<bool> is_hog{false};  // lost its processor while running a fiber
 };
 
 }  // namespace heddle

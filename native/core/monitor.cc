@@ -14,12 +14,12 @@
 namespace heddle {
 
 namespace {
-constexpr uint64_t kSliceNs = 10'000'000;        // Go's forcePreemptNS
+constexpr uint64_t kSliceNs = 10'000'000;  // Go's forcePreemptNS
 constexpr uint64_t kTickNs = 5'000'000;
 constexpr uint64_t kRetakeNs = kSliceNs + kTickNs;
 constexpr uint64_t kBlockingGraceNs = 20'000;
 constexpr uint64_t kFastTickNs = 50'000;
-constexpr uint64_t kFastForNs = 1'000'000;       // stay fast for so long after the last need
+constexpr uint64_t kFastForNs = 1'000'000;  // stay fast for so long after the last need
 constexpr uint64_t kDeepAfterNs = 50'000'000;
 constexpr uint64_t kDecayNs = 200'000'000;
 
@@ -62,8 +62,7 @@ bool Scheduler::sleep_deeply() noexcept {
   uint32_t signal;
   {
     LockGuard guard(lock_);
-    if (stopping_.load_relaxed() ||
-        idle_count_.load_relaxed() < live_processors_.load_relaxed()) {
+    if (stopping_.load_relaxed() || idle_count_.load_relaxed() < live_processors_.load_relaxed()) {
       return false;
     }
     signal = monitor_signal_.load_relaxed();
@@ -101,8 +100,7 @@ bool Scheduler::watch(Processor* processor, uint64_t now_ns) noexcept {
   processor->now_ns.store_relaxed(now_ns);
   Machine* machine = processor->machine.load_acquire();
   Processor::Watch& seen = processor->watch;
-  if (machine == nullptr ||
-      processor->status.load_relaxed() != ProcessorStatus::kRunning) {
+  if (machine == nullptr || processor->status.load_relaxed() != ProcessorStatus::kRunning) {
     seen.machine = nullptr;
     return false;
   }

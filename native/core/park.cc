@@ -147,8 +147,7 @@ __attribute__((no_sanitize("thread"))) inline void prefetch_following(
   prefetch_following(processor);
   if (next->kind == RunnableKind::kFiber) {
     auto* fiber = static_cast<Fiber*>(next);
-    if (fiber->started() && !fiber->is_compact() &&
-        fiber->locked_machine == nullptr) {
+    if (fiber->started() && !fiber->is_compact() && fiber->locked_machine == nullptr) {
       return fiber;
     }
   }
@@ -156,7 +155,8 @@ __attribute__((no_sanitize("thread"))) inline void prefetch_following(
   return nullptr;
 }
 
-[[gnu::always_inline]] inline SwitchSide choose_target(Machine* machine, bool direct_allowed) noexcept {
+[[gnu::always_inline]] inline SwitchSide choose_target(Machine* machine,
+                                                       bool direct_allowed) noexcept {
   if (machine->home_action == HomeAction::kNone && machine->processor != nullptr) {
     Fiber* next = direct_allowed ? next_direct(machine) : nullptr;
     if (next != nullptr) {
@@ -193,8 +193,8 @@ Machine* leave_fiber(Machine* machine, Fiber* self) noexcept {
   Stack* own = compact ? self->run_stack->stack : self->stack;
   const SwitchSide target = choose_target(machine, !compact);
   // Perhaps another OS thread from here on: nothing read before the switch may be used.
-  auto* now = static_cast<Machine*>(
-      switch_stacks(side_of(own, &self->stack_pointer), target, machine));
+  auto* now =
+      static_cast<Machine*>(switch_stacks(side_of(own, &self->stack_pointer), target, machine));
   finish_switch(now);
   put_exception_state(now, exceptions);
   *now->error_number = error_number;
@@ -290,8 +290,8 @@ void checkpoint() {
   }
   if (machine->blocking.load_relaxed() != 0) return;
   throw_if_cancelled(machine->fiber);
-  const bool asked = machine->preempt.load_relaxed() != 0 ||
-                     machine->retake.load_relaxed() == kRetakeTaken;
+  const bool asked =
+      machine->preempt.load_relaxed() != 0 || machine->retake.load_relaxed() == kRetakeTaken;
   if (__builtin_expect(asked, false)) give_way(machine, PostAction::kYieldGlobal);
 }
 
@@ -309,8 +309,7 @@ void sleep_thread(uint64_t deadline_ns) {
 bool arm_sleep(Fiber* fiber, void* argument) noexcept {
   const auto deadline_ns = reinterpret_cast<uintptr_t>(argument);
   if (deadline_ns != os::kNever) {
-    Machine::current()->processor->timers.arm(
-        TimerEntry{deadline_ns, fiber, fiber->epoch()});
+    Machine::current()->processor->timers.arm(TimerEntry{deadline_ns, fiber, fiber->epoch()});
   }
   return true;
 }

@@ -43,8 +43,8 @@ struct Processor {
   Atomic<uint32_t> turn{0};
   Atomic<Runnable*> run_next{nullptr};
   RunQueue queue;
-  uint32_t global_turn = 0;      // when the global queue was last looked at
-  uint32_t quick_turns = 0;      // left until a full turn is due
+  uint32_t global_turn = 0;    // when the global queue was last looked at
+  uint32_t quick_turns = 0;    // left until a full turn is due
   Runnable* handed = nullptr;  // chosen by a parking fiber for the loop it switches to
 
   TimerQueue timers;

@@ -60,8 +60,8 @@ class RunQueueOf {
   Runnable* steal_into(RunQueueOf& thief, uint32_t* moved) noexcept {
     const uint32_t thief_tail = thief.tail_.load_relaxed();
     for (;;) {
-      uint32_t head = head_.load_acquire();         // pairs with other takers' CAS
-      const uint32_t tail = tail_.load_acquire();   // pairs with push's release store
+      uint32_t head = head_.load_acquire();        // pairs with other takers' CAS
+      const uint32_t tail = tail_.load_acquire();  // pairs with push's release store
       uint32_t count = tail - head;
       count -= count / 2;
       if (count == 0) return nullptr;
@@ -87,9 +87,7 @@ class RunQueueOf {
   }
 
   // Owner only: false may become stale only by pushing, true by thieves.
-  bool is_full() const noexcept {
-    return tail_.load_relaxed() - head_.load_acquire() >= kCapacity;
-  }
+  bool is_full() const noexcept { return tail_.load_relaxed() - head_.load_acquire() >= kCapacity; }
 
   // Owner only, and only a hint: the item `ahead` places behind the next one to be popped.
   Runnable* peek(uint32_t ahead) const noexcept {

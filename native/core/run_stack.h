@@ -20,8 +20,7 @@
 namespace heddle {
 
 struct RunStack : Runnable {
-  explicit RunStack(Stack* memory) noexcept
-      : Runnable(RunnableKind::kRunStack), stack(memory) {}
+  explicit RunStack(Stack* memory) noexcept : Runnable(RunnableKind::kRunStack), stack(memory) {}
 
   bool try_acquire() noexcept {
     uint32_t free = 0;
@@ -40,8 +39,8 @@ struct RunStack : Runnable {
   Atomic<uint32_t> queued{0};
   Atomic<Runnable*> inbox{nullptr};
   RunnableList ready;
-  Atomic<uint32_t> bound{0};      // started fibers that have not ended
-  Atomic<uint32_t> attached{0};   // some processor starts fibers here
+  Atomic<uint32_t> bound{0};     // started fibers that have not ended
+  Atomic<uint32_t> attached{0};  // some processor starts fibers here
 };
 
 // A run stack that nobody uses, held (executing) by the caller; nullptr without memory.

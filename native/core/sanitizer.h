@@ -110,8 +110,8 @@ inline void arrive_first() noexcept {
 // The machine goes along with the switch: it returns the machine that resumed this side, so that
 // nobody has to ask the thread for it.
 #if defined(HEDDLE_ASAN) || defined(HEDDLE_TSAN)
-__attribute__((noinline, no_sanitize("thread"), no_sanitize("address"))) inline void*
-switch_stacks(const SwitchSide& from, const SwitchSide& to, void* machine) noexcept {
+__attribute__((noinline, no_sanitize("thread"), no_sanitize("address"))) inline void* switch_stacks(
+    const SwitchSide& from, const SwitchSide& to, void* machine) noexcept {
   void** const save = from.stack_pointer;
   void* const target = *to.stack_pointer;
 #if defined(HEDDLE_ASAN)

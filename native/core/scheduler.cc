@@ -11,9 +11,7 @@ namespace heddle {
 
 namespace {
 
-void retire_descriptor(void* block) noexcept {
-  retire_epoch(static_cast<Fiber*>(block)->epoch());
-}
+void retire_descriptor(void* block) noexcept { retire_epoch(static_cast<Fiber*>(block)->epoch()); }
 
 Atomic<Scheduler*> only_scheduler{nullptr};
 
@@ -22,9 +20,7 @@ SlabPool* const the_fiber_pool = new SlabPool(sizeof(Fiber), kFiberLinkOffset, r
 
 }  // namespace
 
-SlabPool& fiber_pool() noexcept {
-  return *the_fiber_pool;
-}
+SlabPool& fiber_pool() noexcept { return *the_fiber_pool; }
 
 const char* wait_reason_name(WaitReason reason) noexcept {
   static const char* const kNames[] = {"none", "park", "sleep", "blocking", "latch"};
@@ -35,10 +31,14 @@ const char* wait_reason_name(WaitReason reason) noexcept {
 
 const char* spawn_error_name(SpawnError error) noexcept {
   switch (error) {
-    case SpawnError::kNone: return "none";
-    case SpawnError::kShutDown: return "the runtime is shut down";
-    case SpawnError::kOutOfMemory: return "out of memory for a descriptor";
-    case SpawnError::kForkedChild: return "a forked child has no runtime";
+    case SpawnError::kNone:
+      return "none";
+    case SpawnError::kShutDown:
+      return "the runtime is shut down";
+    case SpawnError::kOutOfMemory:
+      return "out of memory for a descriptor";
+    case SpawnError::kForkedChild:
+      return "a forked child has no runtime";
   }
   return "unknown";
 }
@@ -103,8 +103,7 @@ Fiber* Scheduler::take_descriptor(Machine* machine) noexcept {
 Machine* Scheduler::make_room(Machine* machine) noexcept {
   Fiber* self = machine->fiber;
   while (machine->processor->queue.is_full() && self->locked_machine == nullptr) {
-    machine->post.action =
-        self->is_compact() ? PostAction::kYieldCompact : PostAction::kYield;
+    machine->post.action = self->is_compact() ? PostAction::kYieldCompact : PostAction::kYield;
     machine->post.fiber = self;
     machine = leave_fiber(machine, self);
   }

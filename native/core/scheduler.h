@@ -26,15 +26,15 @@
 namespace heddle {
 
 struct SchedulerOptions {
-  uint32_t processors = 0;     // 0 = usable CPUs; at most kMaxProcessors
+  uint32_t processors = 0;       // 0 = usable CPUs; at most kMaxProcessors
   uint32_t machine_limit = 512;  // OS threads that run fibers or wait to
 };
 
 struct SpawnOptions {
   StackClass stack_class = StackClass::kStandard;
-  size_t stack_bytes = 0;      // standard only; 0 = default; rounded up to a power of two
-  bool lock_to_thread = false; // refused for compact
-  const char* name = nullptr;  // must outlive the fiber
+  size_t stack_bytes = 0;       // standard only; 0 = default; rounded up to a power of two
+  bool lock_to_thread = false;  // refused for compact
+  const char* name = nullptr;   // must outlive the fiber
   const void* site = nullptr;
   FiberExit on_exit = nullptr;
 };
@@ -202,9 +202,9 @@ class Scheduler {
 
   os::Thread monitor_thread_;
   Atomic<uint32_t> monitor_signal_{0};
-  Atomic<uint32_t> monitor_sleep_{0};       // MonitorSleep
+  Atomic<uint32_t> monitor_sleep_{0};  // MonitorSleep
   Atomic<uint64_t> monitor_cpu_ns_{0};
-  Atomic<uint32_t> hogs_{0};                // detached: they run without a processor
+  Atomic<uint32_t> hogs_{0};  // detached: they run without a processor
 
   BlockingPool blocking_pool_;
   DeadlockHandler deadlock_handler_ = nullptr;
@@ -265,7 +265,8 @@ struct SchedulerStats {
   } per_processor[kMaxProcessors];
 };
 
-[[gnu::always_inline]] inline FiberSpec make_spec(const SpawnOptions& options, FiberEntry entry) noexcept {
+[[gnu::always_inline]] inline FiberSpec make_spec(const SpawnOptions& options,
+                                                  FiberEntry entry) noexcept {
   FiberSpec spec;
   spec.entry = entry;
   spec.on_exit = options.on_exit;
@@ -282,7 +283,8 @@ struct SchedulerStats {
 
 // The common case of a spawn, inlined: on a fiber, with room in the queue and a descriptor at hand.
 // A null fiber means that begin_spawn must do it.
-[[gnu::always_inline]] inline Scheduler::Spawning Scheduler::try_begin_spawn(const FiberSpec& spec) noexcept {
+[[gnu::always_inline]] inline Scheduler::Spawning Scheduler::try_begin_spawn(
+    const FiberSpec& spec) noexcept {
   Machine* machine = Machine::current();
   if (machine == nullptr || machine->in_runtime.load_relaxed() != 0 ||
       machine->blocking.load_relaxed() != 0 || os::is_forked_child() || stopping_.load_relaxed()) {
@@ -303,7 +305,8 @@ struct SchedulerStats {
   return Spawning{};
 }
 
-[[gnu::always_inline]] inline void Scheduler::finish_local_spawn(const Spawning& spawning) noexcept {
+[[gnu::always_inline]] inline void Scheduler::finish_local_spawn(
+    const Spawning& spawning) noexcept {
   Processor* processor = spawning.machine->processor;
   Fiber* fiber = spawning.fiber;
   fiber->id = (uint64_t{processor->index + 1} << 44) | ++processor->next_fiber_id;

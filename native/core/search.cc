@@ -22,14 +22,14 @@ namespace heddle {
 
 namespace {
 
-constexpr uint32_t kGlobalTurn = 61;          // Go's: a prime, not to beat with user loops
+constexpr uint32_t kGlobalTurn = 61;  // Go's: a prime, not to beat with user loops
 constexpr uint32_t kStealRounds = 4;
-constexpr uint64_t kSpinNs = 20'000;          // about what a wake-up costs
-constexpr uint64_t kRunNextGraceNs = 3'000;   // a readied fiber is about to run; Go waits 3 us too
-constexpr uint64_t kObserveNs = 1'000;        // how long a thief watches an owner
-constexpr uint64_t kWorthObservations = 10;   // a queue that lasts longer than this is stolen from
+constexpr uint64_t kSpinNs = 20'000;         // about what a wake-up costs
+constexpr uint64_t kRunNextGraceNs = 3'000;  // a readied fiber is about to run; Go waits 3 us too
+constexpr uint64_t kObserveNs = 1'000;       // how long a thief watches an owner
+constexpr uint64_t kWorthObservations = 10;  // a queue that lasts longer than this is stolen from
 constexpr uint64_t kDozeNs = 200'000;
-constexpr uint64_t kSettleNs = 100'000'000;   // idle for so long: give memory back
+constexpr uint64_t kSettleNs = 100'000'000;  // idle for so long: give memory back
 
 uint64_t next_random(Machine* machine) noexcept {
   // xorshift64*, Vigna 2016.
@@ -78,8 +78,7 @@ void Scheduler::run_timers(Machine* machine, uint64_t now_ns) noexcept {
 Runnable* Scheduler::take_global(Machine* machine) noexcept {
   Processor* processor = machine->processor;
   const uint32_t room = RunQueue::capacity() - processor->queue.size();
-  RunnableList items =
-      global_.take(processor_count_.load_relaxed(), room < 128 ? room + 1 : 128);
+  RunnableList items = global_.take(processor_count_.load_relaxed(), room < 128 ? room + 1 : 128);
   Runnable* first = items.pop_front();
   if (first == nullptr) return nullptr;
   processor->counters.run_global.increment_single_writer(items.size + 1);
@@ -89,8 +88,8 @@ Runnable* Scheduler::take_global(Machine* machine) noexcept {
   return first;
 }
 
-// What a quick turn leaves out: the runnable chosen by a parking fiber, due timers, and from time to
-// time the global queue, so that a processor with work of its own cannot starve it.
+// What a quick turn leaves out: the runnable chosen by a parking fiber, due timers, and from time
+// to time the global queue, so that a processor with work of its own cannot starve it.
 Runnable* Scheduler::take_in_full_turn(Machine* machine) noexcept {
   Processor* processor = machine->processor;
   Runnable* next = processor->handed;
@@ -347,8 +346,8 @@ bool Scheduler::sleep_idle(Machine* machine) noexcept {
 
 // Returns when the machine has a processor that is out of the idle list, or at the stop.
 void Scheduler::wait_for_signal(Machine* machine, uint64_t deadline_ns, bool may_poll) noexcept {
-  const bool in_poller = may_poll && !poller_taken_.load_relaxed() &&
-                         !poller_taken_.exchange_acq_rel(true);
+  const bool in_poller =
+      may_poll && !poller_taken_.load_relaxed() && !poller_taken_.exchange_acq_rel(true);
   if (in_poller) machine->sleeps_in_poller.store_seq_cst(true);
   for (;;) {
     if (machine->signal.exchange_seq_cst(0) != 0) break;
@@ -410,8 +409,8 @@ void Scheduler::check_deadlock() noexcept {
       Processor* processor = processor_at(i);
       // All are idle and the lock is held, so nobody owns these queues.
       if (processor->timers.size() != 0 || processor->timers.has_inbox()) return;
-      alive += processor->counters.spawned.load_relaxed() -
-               processor->counters.exited.load_relaxed();
+      alive +=
+          processor->counters.spawned.load_relaxed() - processor->counters.exited.load_relaxed();
     }
     if (alive == 0 || !global_.empty()) return;
     const uint32_t machines = machine_count_.load_acquire();

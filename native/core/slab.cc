@@ -13,10 +13,10 @@ constexpr size_t kArenaBytes = 64 * 1024 * 1024;
 }  // namespace
 
 struct SlabPool::Slab {
-  void* free;       // blocks that were given back, linked at link_offset
-  Slab* next;       // in the list of partial slabs
+  void* free;  // blocks that were given back, linked at link_offset
+  Slab* next;  // in the list of partial slabs
   Slab* previous;
-  uint32_t fresh;   // blocks from here on have never been taken
+  uint32_t fresh;  // blocks from here on have never been taken
   uint32_t taken;
   bool is_partial;
 };
@@ -38,14 +38,13 @@ SlabPool::SlabPool(size_t block_bytes, size_t link_offset, Retire retire) noexce
 }
 
 SlabPool::Arena* SlabPool::arena_of(void* block) noexcept {
-  return reinterpret_cast<Arena*>(reinterpret_cast<uintptr_t>(block) &
-                                  ~uintptr_t{kArenaBytes - 1});
+  return reinterpret_cast<Arena*>(reinterpret_cast<uintptr_t>(block) & ~uintptr_t{kArenaBytes - 1});
 }
 
 SlabPool::Slab* SlabPool::slab_of(void* block) const noexcept {
   Arena* arena = arena_of(block);
-  const size_t offset = static_cast<size_t>(static_cast<char*>(block) -
-                                            reinterpret_cast<char*>(arena));
+  const size_t offset =
+      static_cast<size_t>(static_cast<char*>(block) - reinterpret_cast<char*>(arena));
   return &arena->slab[offset / kSlabBytes - 1];
 }
 

@@ -60,7 +60,7 @@ class SlabPool {
   Arena* arenas_ = nullptr;
   Slab* partial_ = nullptr;    // resident, with at least one free block
   Slab* discarded_ = nullptr;  // given back to the system
-  uint32_t empty_slabs_ = 0;  // partial slabs with nothing taken but memory still resident
+  uint32_t empty_slabs_ = 0;   // partial slabs with nothing taken but memory still resident
   uint64_t touched_slabs_ = 0;
 };
 

@@ -85,9 +85,8 @@ StackChunk* StackPool::add_chunk(int* error) noexcept {
   const auto slots = static_cast<uint32_t>(stride_ < kChunkBytes ? kChunkBytes / stride_ : 1);
   const size_t bytes = slots == 1 ? (stride_ + page - 1) & ~(page - 1) : kChunkBytes;
   auto* chunk = static_cast<StackChunk*>(std::calloc(1, sizeof(StackChunk) + slots));
-  char* memory = chunk == nullptr
-                     ? nullptr
-                     : static_cast<char*>(os::reserve_memory(bytes, kChunkBytes));
+  char* memory =
+      chunk == nullptr ? nullptr : static_cast<char*>(os::reserve_memory(bytes, kChunkBytes));
   if (memory == nullptr || chunk_table() == nullptr) {
     *error = errno != 0 ? errno : ENOMEM;
     std::free(chunk);
@@ -246,9 +245,7 @@ uint32_t stack_size_log2(size_t bytes) noexcept {
 
 StackPool& stack_pool(uint32_t size_log2) noexcept { return pools().at(size_log2); }
 
-StackPool& default_stack_pool() noexcept {
-  return stack_pool(kDefaultStackLog2);
-}
+StackPool& default_stack_pool() noexcept { return stack_pool(kDefaultStackLog2); }
 
 size_t trim_stack_pools(size_t keep_default) noexcept {
   size_t count = 0;

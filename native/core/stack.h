@@ -26,7 +26,7 @@ inline constexpr size_t kMaxStackBytes = size_t{1} << 30;
 struct StackChunk;
 
 struct Stack {
-  Stack* next;          // in the list of whoever holds it: a processor's carriers, a pool's warm list
+  Stack* next;  // in the list of whoever holds it: a processor's carriers, a pool's warm list
   void* stack_pointer;  // of the scheduler loop suspended on it
   char* bottom;         // lowest usable address; the guard lies below
   StackChunk* chunk;

@@ -84,8 +84,7 @@ Machine* switch_from_loop(Machine* machine, Fiber* fiber, Stack* target) noexcep
   Stack* own = machine->stack;
   machine->stack = target;
   if (own != nullptr) cache_carrier(machine->processor, own);
-  const SwitchSide from =
-      own != nullptr ? side_of(own, &own->stack_pointer) : machine->home_side();
+  const SwitchSide from = own != nullptr ? side_of(own, &own->stack_pointer) : machine->home_side();
   machine = static_cast<Machine*>(switch_stacks(from, to, machine));
   finish_switch(machine);
   return machine;
@@ -98,8 +97,8 @@ Machine* fail_without_stack(Machine* machine, Fiber* fiber) noexcept {
 
 Machine* start_on_own_stack(Machine* machine, Fiber* fiber) noexcept {
   int error = 0;
-  const uint32_t size_log2 = fiber->spec.stack_size_log2 != 0 ? fiber->spec.stack_size_log2
-                                                         : kDefaultStackLog2;
+  const uint32_t size_log2 =
+      fiber->spec.stack_size_log2 != 0 ? fiber->spec.stack_size_log2 : kDefaultStackLog2;
   Stack* stack = stack_pool(size_log2).take(&error);
   if (stack == nullptr) return fail_without_stack(machine, fiber);
   sanitizer::renew_stack(stack);
@@ -209,7 +208,8 @@ bool is_fresh_and_plain(const Runnable* runnable) noexcept {
   return !fiber->started() && !fiber->is_compact() && fiber->spec.stack_size_log2 == 0;
 }
 
-// Runs one full turn and returns the machine of the loop from then on; sets *go_home when it has to go.
+// Runs one full turn and returns the machine of the loop from then on; sets *go_home when it has to
+// go.
 Machine* run_turn(Machine* machine, bool* go_home) noexcept {
   machine->preempt.store_relaxed(0);
   Runnable* runnable = nullptr;

@@ -36,15 +36,12 @@ struct Waiter {
   WaiterState state() const noexcept { return state_of(word.load_relaxed()); }
 
   // Owner only: starts the next wait. Everything written before is visible to the claimer.
-  void begin_wait() noexcept {
-    word.store_release(make_word(WaiterState::kWaiting, epoch() + 1));
-  }
+  void begin_wait() noexcept { word.store_release(make_word(WaiterState::kWaiting, epoch() + 1)); }
 
   // Ends the wait of that epoch; true for exactly one caller, who then owns the waiter.
   bool claim(uint64_t wait_epoch) noexcept {
     uint64_t expected = make_word(WaiterState::kWaiting, wait_epoch);
-    return word.compare_exchange_acq_rel(expected,
-                                         make_word(WaiterState::kRunnable, wait_epoch));
+    return word.compare_exchange_acq_rel(expected, make_word(WaiterState::kRunnable, wait_epoch));
   }
 
   Atomic<uint64_t> word{0};

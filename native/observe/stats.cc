@@ -35,9 +35,8 @@ void Scheduler::read_stats(SchedulerStats* stats) noexcept {
     stats->stacks_earned += counters.stacks_earned.load_relaxed();
     stats->queue_bytes += sizeof(Processor);
     stats->per_processor[i] = SchedulerStats::PerProcessor{
-        processor->queue.size(), counters.started.load_relaxed(),
-        counters.run_local.load_relaxed(), counters.run_global.load_relaxed(),
-        counters.run_stolen.load_relaxed()};
+        processor->queue.size(), counters.started.load_relaxed(), counters.run_local.load_relaxed(),
+        counters.run_global.load_relaxed(), counters.run_stolen.load_relaxed()};
   }
   stats->monitor_cpu_ns = monitor_cpu_ns_.load_relaxed();
   const StackPool::Use stacks = default_stack_pool().use();

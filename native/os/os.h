@@ -20,9 +20,9 @@ namespace heddle::os {
 inline constexpr uint64_t kNever = UINT64_MAX;
 
 // --- clock and randomness ---
-uint64_t now_ns() noexcept;            // CLOCK_MONOTONIC: wall-clock jumps have no effect
-uint64_t thread_cpu_ns() noexcept;     // CPU time of the calling thread
-uint64_t random_seed() noexcept;       // a fresh seed; under the simulator, from the run's seed
+uint64_t now_ns() noexcept;         // CLOCK_MONOTONIC: wall-clock jumps have no effect
+uint64_t thread_cpu_ns() noexcept;  // CPU time of the calling thread
+uint64_t random_seed() noexcept;    // a fresh seed; under the simulator, from the run's seed
 void sleep_until(uint64_t deadline_ns) noexcept;  // the OS thread sleeps; signals do not shorten
 
 // --- memory ---
@@ -31,7 +31,7 @@ size_t page_size() noexcept;
 // counted against the overcommit limit. `alignment` is a power of two, at least the page size.
 void* reserve_memory(size_t bytes, size_t alignment) noexcept;  // nullptr: errno says why
 void release_memory(void* address, size_t bytes) noexcept;
-void discard_memory(void* address, size_t bytes) noexcept;      // pages read zero afterwards
+void discard_memory(void* address, size_t bytes) noexcept;  // pages read zero afterwards
 // Makes one page range trap on access. Lightweight guards add no mapping (Linux 6.13); where they
 // are refused (EINVAL on locked memory and old kernels) the range is protected by a mapping.
 enum class GuardKind : uint8_t { kLightweight, kMapping };

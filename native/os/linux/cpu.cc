@@ -48,10 +48,10 @@ std::string cgroup_path(const char* controller) {
     const size_t second = line.find(':', first + 1);
     if (second != std::string::npos) {
       const std::string names = "," + line.substr(first + 1, second - first - 1) + ",";
-      const bool matches = controller[0] == '\0'
-                               ? names == ",,"
-                               : names.find("," + std::string(controller) + ",") !=
-                                     std::string::npos;
+      const bool matches =
+          controller[0] == '\0'
+              ? names == ",,"
+              : names.find("," + std::string(controller) + ",") != std::string::npos;
       if (matches) return line.substr(second + 1);
     }
     if (end == std::string::npos) break;
@@ -101,8 +101,8 @@ double quota_v1(const std::string& path) {
 
 uint32_t usable_cpus() noexcept {
   uint32_t cpus = affinity_cpus();
-  for (const double quota : {smallest_quota(cgroup_path(""), quota_v2),
-                             smallest_quota(cgroup_path("cpu"), quota_v1)}) {
+  for (const double quota :
+       {smallest_quota(cgroup_path(""), quota_v2), smallest_quota(cgroup_path("cpu"), quota_v1)}) {
     // A quota of 1.5 CPUs keeps two processors busy part of the time; below one, one remains.
     const auto rounded = static_cast<uint32_t>(quota + 0.999);
     if (quota > 0 && rounded < cpus) cpus = rounded > 0 ? rounded : 1;

@@ -24,8 +24,7 @@ Fault read_fault(const siginfo_t* info, const void* context) noexcept {
   const auto pc = static_cast<uintptr_t>(machine->pc);
   const auto sp = static_cast<uintptr_t>(machine->sp);
 #endif
-  return Fault{info->si_addr, reinterpret_cast<const void*>(pc),
-               reinterpret_cast<const void*>(sp)};
+  return Fault{info->si_addr, reinterpret_cast<const void*>(pc), reinterpret_cast<const void*>(sp)};
 }
 
 void chain(int signal, siginfo_t* info, void* context, const struct sigaction& previous) noexcept {
@@ -35,7 +34,7 @@ void chain(int signal, siginfo_t* info, void* context, const struct sigaction& p
     previous.sa_handler(signal);
   } else {
     // The instruction faults again, now without a handler: the same end as without heddle.
-    struct sigaction plain {};
+    struct sigaction plain{};
     plain.sa_handler = SIG_DFL;
     sigaction(signal, &plain, nullptr);
   }
@@ -55,7 +54,7 @@ void install_fault_report(FaultReport report) noexcept {
   const bool is_first = fault_report == nullptr;
   fault_report = report;
   if (!is_first) return;
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_sigaction = handle_fault;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;
   sigemptyset(&action.sa_mask);

@@ -41,8 +41,7 @@ void* thread_entry(void* raw) {
   prctl(PR_SET_NAME, start.name);
   prctl(PR_SET_TIMERSLACK, 1UL);
   const size_t bytes = signal_stack_bytes();
-  void* memory =
-      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   stack_t alternate{};
   if (memory != MAP_FAILED) {
     alternate.ss_sp = memory;
@@ -97,7 +96,9 @@ void join_thread(Thread thread) noexcept {
   pthread_join(static_cast<pthread_t>(thread.handle), nullptr);
 }
 
-void detach_thread(Thread thread) noexcept { pthread_detach(static_cast<pthread_t>(thread.handle)); }
+void detach_thread(Thread thread) noexcept {
+  pthread_detach(static_cast<pthread_t>(thread.handle));
+}
 
 void yield_thread() noexcept { sched_yield(); }
 
