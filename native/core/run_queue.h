@@ -1,16 +1,31 @@
-// A processor's own queue: a ring that its owner fills and empties, and that thieves halve.
+// A processor's own queue: a ring that its owner fills and empties without any atomic
+// read-modify-write, and that thieves halve.
 //
-// After Go's runqput/runqget/runqgrab (runtime/proc.go, BSD licence; written fresh):
-// - `tail_` is written by the owner only; thieves learn of new items from its release store.
-// - `head_` moves by CAS only, by the owner and by thieves, so an item is taken once.
-// - The ring is full when tail - head == capacity; both run freely and wrap at 2^32.
-// The capacity is a parameter so that the model check can use 4.
+// The first item is at index popped + stolen. `popped_` and `tail_` are written by the owner only,
+// `stolen_` by the thief that holds `sequence_` (odd while held). All indices wrap at 2^32.
+//
+//   pop:   read sequence; take the first item; popped + 1; light fence; sequence unchanged and
+//   even? steal: make sequence odd; heavy fence; take from behind the first item; move the first
+//   item up
+//          to the new front; stolen + n; make sequence even
+//
+// Why nothing is lost or taken twice: after the heavy fence, a pop that saw an even sequence has
+// its `popped + 1` visible to the thief, and any other pop will find the sequence changed. So at
+// most one pop overlaps a theft, namely that of the first item, which a thief leaves where the
+// overlapping pop expects it (its old slot still holds it, and its copy at the new front is what
+// `popped + 1` then skips). Only if there is no other item does the thief take the first; an
+// overlapping pop finds the queue over-drawn then, takes its step back, and has lost.
+//
+// A theft costs a membarrier, a pop costs five loads and a store: pops are the many. Go's ring
+// (runtime/proc.go) and Chase-Lev deques pay a CAS per pop instead; of a spawn, run and exit it
+// was a fifth. The capacity is a parameter so that the model check can use 4.
 #pragma once
 
 #include <cstdint>
 
 #include "core/atomic.h"
 #include "core/runnable.h"
+#include "os/os.h"
 
 namespace heddle {
 
@@ -22,86 +37,116 @@ class RunQueueOf {
 
   // Owner only. False when full.
   bool push(Runnable* item) noexcept {
-    // Synchronizes with the CAS of thieves: their reads of the slot are over before it is reused.
-    const uint32_t head = head_.load_acquire();
     const uint32_t tail = tail_.load_relaxed();
-    if (tail - head >= kCapacity) return false;
+    // The acquire of stolen_ in front(): a thief has read the slots before they are used again.
+    if (tail - front() >= kCapacity) return false;
     slots_[tail & kMask].store_relaxed(item);
-    tail_.store_release(tail + 1);  // pairs with the acquire loads of tail_ in steal_into
+    tail_.store_release(tail + 1);  // pairs with the acquire load of tail_ in steal_into
     return true;
   }
 
   // Owner only.
   Runnable* pop() noexcept {
-    uint32_t head = head_.load_acquire();
-    for (;;) {
-      const uint32_t tail = tail_.load_relaxed();
-      if (tail == head) return nullptr;
-      Runnable* item = slots_[head & kMask].load_relaxed();
-      if (head_.compare_exchange_acq_rel(head, head + 1)) return item;
-    }
+    const uint32_t sequence = sequence_.load_acquire();
+    const uint32_t popped = popped_.load_relaxed();
+    const uint32_t first = popped + stolen_.load_acquire();
+    if (first == tail_.load_relaxed()) return nullptr;
+    Runnable* item = slots_[first & kMask].load_relaxed();
+    popped_.store_release(popped + 1);
+    fence_light();  // pairs with fence_heavy in steal_into
+    const bool undisturbed = sequence_.load_acquire() == sequence && (sequence & 1) == 0;
+    if (__builtin_expect(undisturbed, true)) return item;
+    return settle_overlap(popped) ? item : nullptr;
   }
 
-  // Owner only: takes the older half out of a full ring. Returns how many; 0 if thieves came first.
+  // Owner only: takes the older half out of a full ring. Returns how many.
   uint32_t take_half(RunnableList& out) noexcept {
-    uint32_t head = head_.load_acquire();
-    const uint32_t tail = tail_.load_relaxed();
-    const uint32_t count = (tail - head) / 2;
-    if (count == 0) return 0;
-    Runnable* items[kCapacity / 2];
-    for (uint32_t i = 0; i < count; ++i) items[i] = slots_[(head + i) & kMask].load_relaxed();
-    if (!head_.compare_exchange_acq_rel(head, head + count)) return 0;
-    for (uint32_t i = 0; i < count; ++i) out.push_back(items[i]);
+    const uint32_t count = size() / 2;
+    for (uint32_t i = 0; i < count; ++i) {
+      Runnable* item = pop();
+      if (item == nullptr) return i;
+      out.push_back(item);
+    }
     return count;
   }
 
-  // Called by the owner of `thief`, which must be empty: moves half of this queue there. The
-  // last item moved is returned instead of queued. nullptr if there is nothing.
+  // Called by the owner of `thief`, which must be empty: moves half of this queue
+  // there (or its only item). One of the items moved is returned instead of queued. nullptr if
+  // there is nothing, or another thief is at work.
   Runnable* steal_into(RunQueueOf& thief, uint32_t* moved) noexcept {
-    const uint32_t thief_tail = thief.tail_.load_relaxed();
-    for (;;) {
-      uint32_t head = head_.load_acquire();        // pairs with other takers' CAS
-      const uint32_t tail = tail_.load_acquire();  // pairs with push's release store
-      uint32_t count = tail - head;
-      count -= count / 2;
-      if (count == 0) return nullptr;
-      if (count > kCapacity / 2) continue;  // head and tail of different moments
-      for (uint32_t i = 0; i < count; ++i) {
-        Runnable* item = slots_[(head + i) & kMask].load_relaxed();
-        thief.slots_[(thief_tail + i) & kMask].store_relaxed(item);
-      }
-      if (!head_.compare_exchange_acq_rel(head, head + count)) continue;
-      *moved = count;
-      Runnable* last = thief.slots_[(thief_tail + count - 1) & kMask].load_relaxed();
-      if (count > 1) thief.tail_.store_release(thief_tail + count - 1);
-      return last;
-    }
+    uint32_t sequence = sequence_.load_relaxed();
+    if (size() == 0 || (sequence & 1) != 0) return nullptr;
+    if (!sequence_.compare_exchange_acq_rel(sequence, sequence + 1)) return nullptr;
+    fence_heavy();  // pairs with fence_light in pop
+    Runnable* items[kCapacity / 2 + 1];
+    const uint32_t count = take_locked(items);
+    sequence_.store_release(sequence + 2);
+    *moved = count;
+    if (count == 0) return nullptr;
+    for (uint32_t i = 1; i < count; ++i) thief.push(items[i]);
+    return items[0];
   }
 
   // A guess by anyone; exact for the owner while nobody steals. Never negative.
   uint32_t size() const noexcept {
-    const uint32_t head = head_.load_acquire();
-    const uint32_t tail = tail_.load_acquire();
-    const uint32_t count = tail - head;
-    return count > kCapacity ? 0 : count;
+    const uint32_t first = front();
+    const auto count = static_cast<int32_t>(tail_.load_acquire() - first);
+    return count > 0 ? static_cast<uint32_t>(count) : 0;
   }
 
-  // Owner only: false may become stale only by pushing, true by thieves.
-  bool is_full() const noexcept { return tail_.load_relaxed() - head_.load_acquire() >= kCapacity; }
+  // Owner only: thieves may make room at any moment, nobody else fills it.
+  bool is_full() const noexcept { return tail_.load_relaxed() - front() >= kCapacity; }
 
   // Owner only, and only a hint: the item `ahead` places behind the next one to be popped.
   Runnable* peek(uint32_t ahead) const noexcept {
-    const uint32_t head = head_.load_relaxed();
-    if (tail_.load_relaxed() - head <= ahead) return nullptr;
-    return slots_[(head + ahead) & kMask].load_relaxed();
+    const uint32_t first = front();
+    if (tail_.load_relaxed() - first <= ahead) return nullptr;
+    return slots_[(first + ahead) & kMask].load_relaxed();
   }
 
  private:
   static constexpr uint32_t kMask = kCapacity - 1;
 
-  alignas(64) Atomic<uint32_t> head_{0};
-  alignas(64) Atomic<uint32_t> tail_{0};
-  Atomic<Runnable*> slots_[kCapacity];
+  uint32_t front() const noexcept { return popped_.load_relaxed() + stolen_.load_acquire(); }
+
+  // A pop has overlapped thefts. True if the item is the owner's: counted without this pop, there
+  // is still something left, and the first of it is what the pop has read.
+  __attribute__((noinline)) bool settle_overlap(uint32_t popped) noexcept {
+    for (uint32_t turn = 1; (sequence_.load_acquire() & 1) != 0; ++turn) {
+      spin_hint();
+      if (turn % 1024 == 0) os::yield_thread();  // the thief may have lost its core
+    }
+    if (popped + stolen_.load_acquire() != tail_.load_relaxed()) return true;
+    popped_.store_release(popped);
+    return false;
+  }
+
+  // Thief only, with the sequence held.
+  uint32_t take_locked(Runnable** items) noexcept {
+    const uint32_t stolen = stolen_.load_relaxed();
+    const uint32_t first = popped_.load_acquire() + stolen;
+    const auto size = static_cast<int32_t>(tail_.load_acquire() - first);
+    if (size <= 0) return 0;
+    if (size == 1) {
+      items[0] = slots_[first & kMask].load_relaxed();
+      stolen_.store_release(stolen + 1);
+      return 1;
+    }
+    const auto count = static_cast<uint32_t>(size) / 2;
+    for (uint32_t i = 0; i < count; ++i) {
+      items[i] = slots_[(first + 1 + i) & kMask].load_relaxed();
+    }
+    Runnable* kept = slots_[first & kMask].load_relaxed();
+    slots_[(first + count) & kMask].store_relaxed(kept);
+    stolen_.store_release(stolen + count);  // pairs with the acquire loads of stolen_
+    return count;
+  }
+
+  alignas(64) Atomic<uint32_t> popped_{0};
+  Atomic<uint32_t> tail_{0};
+  alignas(64) Atomic<uint32_t> stolen_{0};
+  Atomic<uint32_t> sequence_{0};
+  alignas(64) Atomic<Runnable*> slots_[kCapacity];
 };
 
 using RunQueue = RunQueueOf<256>;
