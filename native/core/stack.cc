@@ -40,6 +40,7 @@ struct StackChunk {
   size_t stride;
   uint32_t slots;
   uint32_t used;        // handed out or warm
+  uint32_t warm;        // counted while the pool is trimmed
   uint32_t first_free;  // no slot below it is free
   SlotState state[1];   // `slots` of them
 };
@@ -187,9 +188,35 @@ void StackPool::remove_chunk(StackChunk* chunk) noexcept {
   std::free(chunk);
 }
 
+// Chunks of which nothing is in use go as a whole, in one system call each.
+void StackPool::drop_unused_chunks() noexcept {
+  for (Stack* stack = warm_; stack != nullptr; stack = stack->next) ++stack->chunk->warm;
+  Stack** link = &warm_;
+  while (Stack* stack = *link) {
+    if (stack->chunk->warm == stack->chunk->used) {
+      *link = stack->next;
+      --warm_count_;
+      sanitizer::forget_stack(stack);
+    } else {
+      link = &stack->next;
+    }
+  }
+  for (StackChunk* chunk = chunks_; chunk != nullptr;) {
+    StackChunk* next = chunk->next;
+    if (chunk->warm == chunk->used) remove_chunk(chunk);
+    chunk = next;
+  }
+  for (StackChunk* chunk = chunks_; chunk != nullptr; chunk = chunk->next) chunk->warm = 0;
+}
+
 size_t StackPool::trim(size_t keep) noexcept {
   LockGuard guard(lock_);
-  return warm_count_ > keep ? chill(warm_count_ - keep) : 0;
+  const size_t before = warm_count_;
+  if (before <= keep) return 0;
+  if (keep == 0) drop_unused_chunks();
+  if (warm_count_ > keep) chill(warm_count_ - keep);
+  warm_low_ = warm_count_;
+  return before - warm_count_;
 }
 
 void StackPool::decay() noexcept {

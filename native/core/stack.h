@@ -85,6 +85,7 @@ class StackPool {
   StackChunk* add_chunk(int* error) noexcept;
   void remove_chunk(StackChunk* chunk) noexcept;
   size_t chill(size_t count) noexcept;
+  void drop_unused_chunks() noexcept;
 
   const uint32_t size_log2_;
   const size_t stride_;  // usable bytes and the guard page

@@ -26,7 +26,7 @@ inline void finish_fiber(Machine* machine, Fiber* fiber, ExitStatus status) noex
 
 // From the first instruction of a fiber to its last; the caller decides about the stack. Returns
 // the machine that it ended on.
-Machine* run_fiber(Machine* machine, Fiber* fiber) noexcept {
+[[gnu::always_inline]] inline Machine* run_fiber(Machine* machine, Fiber* fiber) noexcept {
   Processor* processor = machine->processor;
   processor->counters.started.increment_single_writer();
   processor->record(EventType::kStart, fiber->id);
