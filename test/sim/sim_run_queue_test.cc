@@ -1,0 +1,87 @@
+// The run queue alone: one owner, two thieves, a ring of four.
+#include "core/run_queue.h"
+#include "os/os.h"
+#include "os/sim/seeds.h"
+#include "test/native/harness.h"
+
+using heddle::Atomic;
+using heddle::Runnable;
+using heddle::RunnableKind;
+using heddle::RunnableList;
+namespace os = heddle::os;
+namespace sim = heddle::sim;
+
+namespace {
+
+constexpr uint32_t kItems = 24;
+using Queue = heddle::RunQueueOf<4>;
+
+struct Item : Runnable {
+  Item() : Runnable(RunnableKind::kFiber) {}
+  sim::Plain<uint32_t> content;
+  uint32_t taken = 0;
+};
+
+struct Shared {
+  Queue owner;
+  Queue thieves[2];
+  Item items[kItems];
+  Atomic<uint32_t> left{kItems};
+};
+Shared* shared;
+
+void take(Runnable* runnable) {
+  auto* item = static_cast<Item*>(runnable);
+  SIM_CHECK(item >= shared->items && item < shared->items + kItems, "a slot held no item");
+  const auto index = static_cast<uint32_t>(item - shared->items);
+  SIM_CHECK(item->content.read("an item") == index + 1, "an item was seen before it was written");
+  SIM_CHECK(++item->taken == 1, "item %u was taken twice", index);
+  shared->left.fetch_sub_acq_rel(1);
+}
+
+void steal(void* raw) {
+  auto* own = static_cast<Queue*>(raw);
+  while (shared->left.load_relaxed() != 0) {
+    uint32_t moved = 0;
+    Runnable* item = shared->owner.steal_into(*own, &moved);
+    if (item == nullptr) {
+      heddle::spin_hint();
+      continue;
+    }
+    SIM_CHECK(moved >= 1 && moved <= 2, "%u items moved", moved);
+    take(item);
+    uint32_t popped = 0;
+    while ((item = own->pop()) != nullptr) {
+      take(item);
+      ++popped;
+    }
+    SIM_CHECK(popped == moved - 1, "%u of %u stolen items were there", popped + 1, moved);
+  }
+}
+
+void owner_and_thieves() {
+  Shared all;
+  shared = &all;
+  os::Thread threads[2];
+  for (int i = 0; i < 2; ++i) os::start_thread(&threads[i], "thief", 0, steal, &all.thieves[i]);
+  RunnableList overflow;
+  for (uint32_t i = 0; i < kItems; ++i) {
+    all.items[i].content.write(i + 1, "an item");
+    while (!all.owner.push(&all.items[i])) {
+      if (all.owner.take_half(overflow) == 0) continue;
+      while (Runnable* item = overflow.pop_front()) take(item);
+    }
+    if (sim::one_in(3)) {
+      if (Runnable* item = all.owner.pop()) take(item);
+    }
+  }
+  while (Runnable* item = all.owner.pop()) take(item);
+  for (os::Thread thread : threads) os::join_thread(thread);
+  for (const Item& item : all.items) SIM_CHECK(item.taken == 1, "an item was lost");
+}
+
+}  // namespace
+
+TEST_CASE("every item of a run queue is taken once, by its owner or by a thief") {
+  CHECK(sim::run_seeds({"run queue", owner_and_thieves, 1000, {}}));
+}
