@@ -28,8 +28,6 @@ Atomic<StackChunk*>* chunk_table() noexcept {
 }
 }  // namespace
 
-enum class SlotState : uint8_t { kUntouched, kCold, kInUse };
-
 struct StackChunk {
   StackChunk* next;
   StackChunk* previous;
@@ -57,20 +55,32 @@ Stack* StackPool::pop_warm() noexcept {
 }
 
 Stack* StackPool::take_list(uint32_t most, int* error) noexcept {
-  LockGuard guard(lock_);
-  Stack* list = nullptr;
-  for (uint32_t i = 0; i < most; ++i) {
-    Stack* stack = pop_warm();
-    if (stack == nullptr) break;
-    stack->next = list;
-    list = stack;
+  StackChunk* chunk;
+  uint32_t slot;
+  bool is_guarded;
+  {
+    LockGuard guard(lock_);
+    Stack* list = nullptr;
+    for (uint32_t i = 0; i < most; ++i) {
+      Stack* stack = pop_warm();
+      if (stack == nullptr) break;
+      stack->next = list;
+      list = stack;
+      ++in_use_;
+    }
+    if (list != nullptr) return list;
+    chunk = chunk_with_room(error);
+    if (chunk == nullptr) return nullptr;
+    is_guarded = reserve_slot(chunk, &slot);
     ++in_use_;
   }
-  if (list != nullptr) return list;
-  StackChunk* chunk = chunk_with_room(error);
-  list = chunk != nullptr ? open_slot(chunk, error) : nullptr;
-  if (list != nullptr) ++in_use_;
-  return list;
+  // The slow part, a system call and the first touch of a page, without the lock.
+  *error = is_guarded ? 0 : install_guard(chunk, slot);
+  if (*error == 0) return make_header(chunk, slot);
+  LockGuard guard(lock_);
+  --in_use_;
+  close_slot(chunk, slot, SlotState::kUntouched);
+  return nullptr;
 }
 
 StackChunk* StackPool::chunk_with_room(int* error) noexcept {
@@ -110,29 +120,44 @@ StackChunk* StackPool::add_chunk(int* error) noexcept {
   return chunk;
 }
 
-Stack* StackPool::open_slot(StackChunk* chunk, int* error) noexcept {
-  uint32_t slot = chunk->first_free;
-  while (chunk->state[slot] == SlotState::kInUse) ++slot;
-  const size_t page = os::page_size();
-  char* low = chunk->memory + size_t{slot} * stride_;
-  if (chunk->state[slot] == SlotState::kUntouched) {
-    os::GuardKind kind;
-    const int refused = os::install_guard(low, page, &kind);
-    if (refused != 0) {
-      *error = refused;
-      return nullptr;
-    }
-    mapping_guards_ |= kind == os::GuardKind::kMapping;
-  }
-  chunk->state[slot] = SlotState::kInUse;
-  chunk->first_free = slot + 1;
+// Takes a cold slot; true if its guard is in place already.
+bool StackPool::reserve_slot(StackChunk* chunk, uint32_t* slot) noexcept {
+  uint32_t found = chunk->first_free;
+  while (chunk->state[found] == SlotState::kInUse) ++found;
+  const bool is_guarded = chunk->state[found] == SlotState::kCold;
+  chunk->state[found] = SlotState::kInUse;
+  chunk->first_free = found + 1;
   ++chunk->used;
+  *slot = found;
+  return is_guarded;
+}
+
+void StackPool::close_slot(StackChunk* chunk, uint32_t slot, SlotState state) noexcept {
+  chunk->state[slot] = state;
+  if (slot < chunk->first_free) chunk->first_free = slot;
+  if (!chunk->is_roomy) {
+    chunk->is_roomy = true;
+    chunk->next_roomy = roomy_;
+    roomy_ = chunk;
+  }
+  if (--chunk->used == 0) remove_chunk(chunk);
+}
+
+int StackPool::install_guard(StackChunk* chunk, uint32_t slot) noexcept {
+  os::GuardKind kind = os::GuardKind::kLightweight;
+  const int error =
+      os::install_guard(chunk->memory + size_t{slot} * stride_, os::page_size(), &kind);
+  if (error == 0 && kind == os::GuardKind::kMapping) mapping_guards_.store_relaxed(true);
+  return error;
+}
+
+Stack* StackPool::make_header(StackChunk* chunk, uint32_t slot) const noexcept {
+  char* low = chunk->memory + size_t{slot} * stride_;
   // The smallest stacks have no room to spare for a colour.
   const size_t colour =
       size_log2_ <= kMinLog2 + 1 ? 0 : (slot + (slot / kColours)) % kColours * kColourBytes;
-  char* header = low + stride_ - colour - sizeof(Stack);
-  auto* stack = new (header) Stack{};
-  stack->bottom = low + page;
+  auto* stack = new (low + stride_ - colour - sizeof(Stack)) Stack{};
+  stack->bottom = low + os::page_size();
   stack->chunk = chunk;
   stack->slot = slot;
   stack->size_log2 = size_log2_;
@@ -157,14 +182,7 @@ size_t StackPool::chill(size_t count) noexcept {
     sanitizer::forget_stack(stack);
     char* low = chunk->memory + size_t{slot} * stride_;
     os::discard_memory(low + os::page_size(), stride_ - os::page_size());
-    chunk->state[slot] = SlotState::kCold;
-    if (slot < chunk->first_free) chunk->first_free = slot;
-    if (!chunk->is_roomy) {
-      chunk->is_roomy = true;
-      chunk->next_roomy = roomy_;
-      roomy_ = chunk;
-    }
-    if (--chunk->used == 0) remove_chunk(chunk);
+    close_slot(chunk, slot, SlotState::kCold);
   }
   if (warm_count_ < warm_low_) warm_low_ = warm_count_;
   return count;
@@ -227,7 +245,7 @@ void StackPool::decay() noexcept {
 
 StackPool::Use StackPool::use() const noexcept {
   LockGuard guard(lock_);
-  return Use{in_use_, warm_count_, chunk_count_, mapping_guards_};
+  return Use{in_use_, warm_count_, chunk_count_, mapping_guards_.load_relaxed()};
 }
 
 StackLookup StackPool::lookup(const void* address) noexcept {

@@ -24,6 +24,7 @@ inline constexpr size_t kMinStackBytes = 4 * 1024;
 inline constexpr size_t kMaxStackBytes = size_t{1} << 30;
 
 struct StackChunk;
+enum class SlotState : uint8_t { kUntouched, kCold, kInUse };
 
 struct Stack {
   Stack* next;  // in the list of whoever holds it: a processor's carriers, a pool's warm list
@@ -80,7 +81,10 @@ class StackPool {
 
  private:
   Stack* pop_warm() noexcept;
-  Stack* open_slot(StackChunk* chunk, int* error) noexcept;
+  bool reserve_slot(StackChunk* chunk, uint32_t* slot) noexcept;
+  void close_slot(StackChunk* chunk, uint32_t slot, SlotState state) noexcept;
+  int install_guard(StackChunk* chunk, uint32_t slot) noexcept;
+  Stack* make_header(StackChunk* chunk, uint32_t slot) const noexcept;
   StackChunk* chunk_with_room(int* error) noexcept;
   StackChunk* add_chunk(int* error) noexcept;
   void remove_chunk(StackChunk* chunk) noexcept;
@@ -97,7 +101,7 @@ class StackPool {
   StackChunk* roomy_ = nullptr;  // chunks with cold slots
   uint64_t in_use_ = 0;
   uint64_t chunk_count_ = 0;
-  bool mapping_guards_ = false;
+  Atomic<bool> mapping_guards_{false};
 };
 
 // The pool of a size; sizes are powers of two. `bytes` is within kMin..kMaxStackBytes.
