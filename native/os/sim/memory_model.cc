@@ -93,6 +93,7 @@ Location* MemoryModel::find_or_add(const void* address, uint32_t bytes, uint32_t
     location->number = ++numbers_;
     location->newest = 0;
     location->count = 1;
+    location->is_over = false;
     location->only_user = thread;
     if (location->stores[0] == nullptr) location->stores[0] = allocate<Store>();
     Store* first = location->stores[0];

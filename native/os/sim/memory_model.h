@@ -45,6 +45,7 @@ struct Location {
   uint32_t number;  // in order of first use: the same in every run of a seed
   uint32_t newest;  // place in `stores`
   uint32_t count;
+  bool is_over;        // its object has ended
   uint32_t only_user;  // kShared once a second thread has come
   Location* next_free;
   Store* stores[kHistory];

@@ -36,6 +36,14 @@ uint64_t changed(uint64_t before, Change change, uint64_t operand, uint32_t byte
   }
   return bytes == sizeof after ? after : after & ((uint64_t{1} << (bytes * 8)) - 1);
 }
+
+Location* locate(World& here, const void* address, uint32_t bytes) noexcept {
+  const Location* known = here.memory().find(address);
+  if (known != nullptr && known->is_over) {
+    fail("an atomic (#%u) is used after the end of its object", known->number);
+  }
+  return here.memory().find_or_add(address, bytes, here.current().number);
+}
 }  // namespace
 
 // A macro, since a function would see its own caller.
@@ -46,7 +54,7 @@ uint64_t changed(uint64_t before, Change change, uint64_t operand, uint32_t byte
   World& here = world();
   here.point_at(address);
   const uint32_t thread = here.current().number;
-  Location* location = here.memory().find_or_add(address, bytes, thread);
+  Location* location = locate(here, address, bytes);
   const uint64_t value = here.memory().load(location, thread, order);
   here.note(StepKind::kLoad, HEDDLE_SIM_CALLER, location->number, value);
   return value;
@@ -57,7 +65,7 @@ uint64_t changed(uint64_t before, Change change, uint64_t operand, uint32_t byte
     World& here = world();
     here.point_at(address);
     const uint32_t thread = here.current().number;
-    Location* location = here.memory().find_or_add(address, bytes, thread);
+    Location* location = locate(here, address, bytes);
     here.memory().store(location, thread, value, order);
     here.note(StepKind::kStore, HEDDLE_SIM_CALLER, location->number, value);
   }
@@ -76,7 +84,7 @@ uint64_t changed(uint64_t before, Change change, uint64_t operand, uint32_t byte
   here.point_at(address);
   const uint32_t thread = here.current().number;
   const uint64_t after = changed(read_plain(address, bytes), change, operand, bytes);
-  Location* location = here.memory().find_or_add(address, bytes, thread);
+  Location* location = locate(here, address, bytes);
   const uint64_t before = here.memory().read_modify_write(location, thread, after, order);
   here.note(StepKind::kChange, HEDDLE_SIM_CALLER, location->number, after);
   std::memcpy(address, &after, bytes);
@@ -97,7 +105,7 @@ uint64_t changed(uint64_t before, Change change, uint64_t operand, uint32_t byte
   World& here = world();
   here.point_at(address);
   const uint32_t thread = here.current().number;
-  Location* location = here.memory().find_or_add(address, bytes, thread);
+  Location* location = locate(here, address, bytes);
   const bool done = here.memory().compare_exchange(location, thread, expected, desired, order);
   const StepKind kind = done ? StepKind::kExchanged : StepKind::kNotExchanged;
   here.note(kind, HEDDLE_SIM_CALLER, location->number, done ? desired : *expected);
@@ -118,6 +126,11 @@ void turn_of_spin_loop() noexcept {
 }
 
 void begin_lifetime(const void* address) noexcept { world().memory().forget(address); }
+
+void end_lifetime(const void* address) noexcept {
+  World& here = world();
+  here.memory().find_or_add(address, 1, here.current().number)->is_over = true;
+}
 
 void RaceCheck::reading(const char* what) noexcept {
   if (!running) return;

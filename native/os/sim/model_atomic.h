@@ -29,6 +29,7 @@ void turn_of_spin_loop() noexcept;
 
 extern bool running;                                // inside a simulation
 void begin_lifetime(const void* address) noexcept;  // a new object: nothing older can be read
+void end_lifetime(const void* address) noexcept;    // whoever uses it from here on is reported
 
 }  // namespace sim
 
@@ -37,6 +38,9 @@ class Atomic {
  public:
   constexpr Atomic() noexcept : value_(T{}) { begin(); }
   constexpr explicit Atomic(T value) noexcept : value_(value) { begin(); }
+  ~Atomic() {
+    if (sim::running) sim::end_lifetime(&value_);
+  }
   Atomic(const Atomic&) = delete;
   Atomic& operator=(const Atomic&) = delete;
 
@@ -100,7 +104,7 @@ class Atomic {
   }
 
   constexpr void begin() noexcept {
-    if (!__builtin_is_constant_evaluated() && sim::running) sim::begin_lifetime(this);
+    if (!__builtin_is_constant_evaluated() && sim::running) sim::begin_lifetime(&value_);
   }
   // Inlined, so that the address a call returns to names the line of the core in a trace.
   [[gnu::always_inline]] T load(sim::Order order) const noexcept {

@@ -41,6 +41,7 @@ Summary run(uint64_t seed, const Settings& settings, void (*scenario)());
 using SleepCheck = void (*)(uint64_t left_ns);
 void on_everybody_asleep(SleepCheck check) noexcept;
 
+uint64_t time_now_ns() noexcept;                 // without letting any pass
 uint32_t random_below(uint32_t bound) noexcept;  // from the seed
 bool one_in(uint32_t count) noexcept;            // false for 0
 uint32_t running_thread() noexcept;              // number of the calling simulated thread

@@ -5,8 +5,8 @@
 namespace heddle::sim {
 
 namespace {
-// A thread that never blocks does not keep all others from their work for ever.
-constexpr uint64_t kLongestTurn = 20'000;
+// In all, until a thread falls behind: one that never blocks does not keep others from their work.
+constexpr uint32_t kLongestRun = 2'000;
 }  // namespace
 
 uint64_t Strategy::random() noexcept {
@@ -39,18 +39,18 @@ void Strategy::reset(uint64_t seed, bool time_jumps) noexcept {
   // The length of a run is not known: the scale of the change points is random too.
   for (uint64_t& change : change_at_) change = 1 + random() % (uint64_t{64} << below(11));
   lowest_ = 0;
-  turn_began_at_ = 0;
 }
 
 void Strategy::begin_thread(uint32_t number) noexcept {
   priority_[number] = static_cast<int64_t>(random() >> 8) + 1;
+  steps_run_[number] = 0;
 }
 
 uint32_t Strategy::pick(const uint32_t* runnable, uint32_t count, uint32_t running,
                         uint64_t step) noexcept {
   if (!is_pct_) return runnable[below(count)];
   if (running != UINT32_MAX) {
-    bool falls = step - turn_began_at_ >= kLongestTurn;
+    bool falls = ++steps_run_[running] >= kLongestRun;
     for (const uint64_t change : change_at_) falls |= step == change;
     if (falls) fall_behind(running);
   }
@@ -58,11 +58,13 @@ uint32_t Strategy::pick(const uint32_t* runnable, uint32_t count, uint32_t runni
   for (uint32_t i = 1; i < count; ++i) {
     if (priority_[runnable[i]] > priority_[best]) best = runnable[i];
   }
-  if (best != running) turn_began_at_ = step;
   return best;
 }
 
-void Strategy::fall_behind(uint32_t running) noexcept { priority_[running] = --lowest_; }
+void Strategy::fall_behind(uint32_t running) noexcept {
+  priority_[running] = --lowest_;
+  steps_run_[running] = 0;
+}
 
 uint32_t Strategy::choose_store(uint32_t count) noexcept {
   return one_in(stale_one_in_) ? below(count) : 0;

@@ -50,7 +50,7 @@ class Strategy {
   uint64_t change_at_[kDepth - 1] = {};
   int64_t priority_[kMaxThreads] = {};
   int64_t lowest_ = 0;
-  uint64_t turn_began_at_ = 0;
+  uint32_t steps_run_[kMaxThreads] = {};  // since it fell behind
   char text_[120] = {};
 };
 

@@ -107,14 +107,18 @@ void World::thread_entry(void* raw) noexcept {
 void World::end_current() noexcept {
   SimThread& self = current();
   note(StepKind::kEnd, nullptr, self.number, 0);
-  self.state = ThreadState::kEnded;
   void* abandoned;
   if (self.number == 0) {
     for (uint32_t i = 1; i < thread_count_; ++i) {
+      // Detached ones may still be on their way out.
+      while (threads_[i].detached && threads_[i].state != ThreadState::kEnded) {
+        block(Wait::kJoin, &threads_[i], os::kNever);
+      }
       if (threads_[i].state != ThreadState::kEnded) fail("thread %u outlives the scenario", i);
     }
     heddle_context_switch(&abandoned, host_stack_pointer_);
   }
+  self.state = ThreadState::kEnded;
   wake(Wait::kJoin, &self, 1);
   find_runnable();
   uint32_t numbers[kMaxThreads];
@@ -344,6 +348,7 @@ void fail(const char* format, ...) noexcept {
 }
 
 void on_everybody_asleep(SleepCheck check) noexcept { world().set_sleep_check(check); }
+uint64_t time_now_ns() noexcept { return world().now_ns(); }
 uint32_t random_below(uint32_t bound) noexcept { return world().strategy().below(bound); }
 bool one_in(uint32_t count) noexcept { return world().strategy().one_in(count); }
 uint32_t running_thread() noexcept { return world().current().number; }
