@@ -98,11 +98,12 @@ Fiber* Scheduler::take_descriptor(Machine* machine) noexcept {
 }
 
 // A spawner that is ahead of the processors lets the queue run dry first: what it spawned is still
-// in the cache then, and descriptors of fibers that have ended are used again. Where the spawner
-// cannot leave its thread, the older half of the queue goes to the global one instead.
+// in the cache then, and descriptors of fibers that have ended are used again. Once only: a queue
+// full of fibers that yield would never run dry. If it is still full, or the spawner cannot leave
+// its thread, the older half of the queue goes to the global one instead.
 Machine* Scheduler::make_room(Machine* machine) noexcept {
   Fiber* self = machine->fiber;
-  while (machine->processor->queue.is_full() && self->locked_machine == nullptr) {
+  if (self->locked_machine == nullptr) {
     machine->post.action = self->is_compact() ? PostAction::kYieldCompact : PostAction::kYield;
     machine->post.fiber = self;
     machine = leave_fiber(machine, self);

@@ -55,6 +55,7 @@ int start_thread(Thread* thread, const char* name, size_t stack_bytes, ThreadMai
 void join_thread(Thread thread) noexcept;
 void detach_thread(Thread thread) noexcept;  // it frees itself at its end
 void yield_thread() noexcept;
+void use_one_cpu() noexcept;  // the calling thread, from now on: the first CPU it may use
 struct StackBounds {
   void* bottom = nullptr;  // lowest address
   size_t bytes = 0;

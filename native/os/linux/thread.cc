@@ -102,6 +102,19 @@ void detach_thread(Thread thread) noexcept {
 
 void yield_thread() noexcept { sched_yield(); }
 
+void use_one_cpu() noexcept {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &allowed)) continue;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    sched_setaffinity(0, sizeof one, &one);
+    return;
+  }
+}
+
 StackBounds thread_stack_bounds() noexcept {
   StackBounds bounds;
   pthread_attr_t attributes;

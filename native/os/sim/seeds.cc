@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "core/check.h"
@@ -37,11 +38,21 @@ struct Child {
 };
 
 // A crash is reported as any other failure, with the threads and the latest steps.
-void report_signal(int signal) {
-  char why[80];
-  std::snprintf(why, sizeof why, "the process got signal %d (%s)", signal,
-                signal == SIGALRM ? "no end in real time" : strsignal(signal));
-  world().report(why);
+void report_signal(int signal, siginfo_t* info, void* context) {
+  const auto* registers = &static_cast<const ucontext_t*>(context)->uc_mcontext;
+#if defined(__x86_64__)
+  const auto pc = static_cast<uintptr_t>(registers->gregs[REG_RIP]);
+  const auto frame = static_cast<uintptr_t>(registers->gregs[REG_RBP]);
+#else
+  const auto pc = static_cast<uintptr_t>(registers->pc);
+  const auto frame = static_cast<uintptr_t>(registers->regs[29]);
+#endif
+  char why[160];
+  std::snprintf(
+      why, sizeof why, "the process got signal %d (%s), address %p, at {%llx}", signal,
+      signal == SIGALRM ? "no end in real time" : strsignal(signal), info->si_addr,
+      static_cast<unsigned long long>(code_offset(reinterpret_cast<const void*>(pc + 1))));
+  world().report(why, reinterpret_cast<const void*>(frame));
   _exit(2);
 }
 
@@ -52,8 +63,8 @@ void catch_signals() {
   alternate.ss_size = sizeof stack;
   sigaltstack(&alternate, nullptr);
   struct sigaction action{};
-  action.sa_handler = report_signal;
-  action.sa_flags = SA_ONSTACK | SA_RESETHAND;
+  action.sa_sigaction = report_signal;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESETHAND;
   for (const int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGALRM}) {
     sigaction(signal, &action, nullptr);
   }

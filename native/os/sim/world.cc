@@ -292,7 +292,7 @@ void World::note(StepKind kind, const void* code, uint32_t subject, uint64_t val
   trace_.add(Step{now_ns_, value, code, current_, subject, kind, age});
 }
 
-void World::print_thread(SimThread& thread) noexcept {
+void World::print_thread(SimThread& thread, const void* running_frame) noexcept {
   static const char* const kWaits[] = {"runs", "futex", "poller", "sleeps", "joins"};
   if (thread.state == ThreadState::kEnded) return;
   const bool blocked = thread.state == ThreadState::kBlocked;
@@ -309,25 +309,26 @@ void World::print_thread(SimThread& thread) noexcept {
   }
   print("\n");
   const bool runs = thread.number == current_;
-  auto* frame = static_cast<uintptr_t*>(runs ? __builtin_frame_address(0)
-                                             : arch::resume_frame(thread.stack_pointer));
+  const auto* frame = static_cast<const uintptr_t*>(
+      runs ? running_frame : arch::resume_frame(thread.stack_pointer));
   for (int depth = 0; depth < 12 && frame != nullptr; ++depth) {
     print("        {%llx}\n",
           static_cast<unsigned long long>(code_offset(reinterpret_cast<const void*>(frame[1]))));
-    auto* above = reinterpret_cast<uintptr_t*>(frame[0]);
+    const auto* above = reinterpret_cast<const uintptr_t*>(frame[0]);
     if (above <= frame || above > frame + kStackBytes / sizeof *frame) break;
     frame = above;
   }
 }
 
-void World::report(const char* why) noexcept {
+void World::report(const char* why, const void* frame) noexcept {
   running = false;
   if (failing_) return;
   failing_ = true;
   print("%s\nin thread %u, after %llu steps, at %llu ns; %s\n", why, current_,
         static_cast<unsigned long long>(steps_), static_cast<unsigned long long>(now_ns_),
         strategy_.describe());
-  for (uint32_t i = 0; i < thread_count_; ++i) print_thread(threads_[i]);
+  if (frame == nullptr) frame = __builtin_frame_address(0);
+  for (uint32_t i = 0; i < thread_count_; ++i) print_thread(threads_[i], frame);
   trace_.print(settings_.print_trace ? UINT32_MAX : kReportedSteps);
 }
 

@@ -68,7 +68,8 @@ class World {
   int start(const char* name, os::ThreadMain main, void* argument, uint32_t* number) noexcept;
   void join(uint32_t number) noexcept;
   void note(StepKind kind, const void* code, uint32_t subject, uint64_t value) noexcept;
-  void report(const char* why) noexcept;
+  // `frame`: where the running thread stands, if not in a call to this.
+  void report(const char* why, const void* frame = nullptr) noexcept;
 
  private:
   static void thread_entry(void* raw) noexcept;
@@ -81,7 +82,7 @@ class World {
   void find_runnable() noexcept;
   void switch_to(uint32_t next) noexcept;
   uint32_t runnable(uint32_t* numbers) const noexcept;
-  void print_thread(SimThread& thread) noexcept;
+  void print_thread(SimThread& thread, const void* frame) noexcept;
 
   SimThread threads_[kMaxThreads];
   uint32_t thread_count_ = 0;
