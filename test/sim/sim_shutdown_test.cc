@@ -1,0 +1,230 @@
+// The end of the runtime against everything else, and what failing systems calls may cost.
+#include "core/blocking_pool.h"
+#include "core/timer.h"
+#include "test/sim/scenario.h"
+
+namespace heddle::sim {
+namespace {
+
+// --- shutdown while fibers spawn, park, sleep and are readied ---
+
+struct Ending {
+  Scheduler scheduler;
+  Atomic<uint32_t> over{0};
+};
+Ending* ending;
+
+void go_on_for_ever(uint32_t depth) {
+  for (;;) {
+    SIM_CHECK(ending->over.load_relaxed() == 0, "a fiber runs after the shutdown");
+    switch (random_below(6)) {
+      case 0:
+        sleep_for(1 + random_below(10'000));
+        break;
+      case 1:
+        os::sleep_until(os::now_ns() + random_below(100'000));
+        break;
+      case 2:
+        sleep_for(os::kNever);
+        break;
+      case 3:
+        if (depth < 2) ending->scheduler.go([depth] { go_on_for_ever(depth + 1); });
+        break;
+      default:
+        yield();
+        break;
+    }
+  }
+}
+
+void start_endless(uint32_t count) {
+  for (uint32_t i = 0; i < count; ++i) {
+    SpawnOptions options = any_options();
+    options.on_exit = nullptr;
+    ending->scheduler.go(
+        [i] {
+          if (i == 0) {
+            go_on_for_ever(0);
+          }
+          for (;;) {
+            SIM_CHECK(ending->over.load_relaxed() == 0, "a fiber runs after the shutdown");
+            if (one_in(2)) {
+              sleep_for(1 + random_below(10'000));
+            } else {
+              yield();
+            }
+          }
+        },
+        options);
+  }
+}
+
+void shut_down_at_work() {
+  for (int life = 0; life < 2; ++life) {
+    Ending all;
+    ending = &all;
+    os::Thread outsider;
+    os::start_thread(
+        &outsider, "outsider", 0,
+        [](void*) {
+          for (int i = 0; i < 3; ++i) {
+            start_endless(1);
+            pause_thread(10'000);
+          }
+        },
+        nullptr);
+    start_endless(3);
+    pause_thread(40'000);
+    if (one_in(2)) os::join_thread(outsider), outsider.handle = 0;
+    SIM_CHECK(all.scheduler.shutdown(), "a shutdown without a time limit gave up");
+    all.over.store_relaxed(1);
+    if (outsider.handle != 0) os::join_thread(outsider);
+    SIM_CHECK(all.scheduler.go([] {}) == SpawnError::kShutDown, "a spawn after the shutdown");
+  }
+}
+
+// --- memory of the former life is used again ---
+
+void live_twice() {
+  for (int life = 0; life < 2; ++life) {
+    Ending all;
+    ending = &all;
+    start_endless(2);
+    Countdown running(4);
+    exits = &running;
+    for (uint32_t i = 0; i < 4; ++i) {
+      const auto brief = [] {
+        yield();
+        sleep_for(1 + random_below(1'000));
+      };
+      all.scheduler.go(brief, any_options());
+    }
+    running.wait();
+    all.scheduler.shutdown();
+    all.over.store_relaxed(1);
+  }
+}
+
+// --- threads and memory that are refused ---
+
+struct Refused {
+  Scheduler scheduler;
+  Once fibers[8];
+  Countdown running{8};
+  Atomic<uint32_t> without_stack{0};
+};
+Refused* refused;
+
+void count_exit(Fiber*, ExitStatus status) {
+  if (status == ExitStatus::kNoStack) refused->without_stack.fetch_add_acq_rel(1);
+  refused->running.arrive();
+}
+
+void run_short_of_everything() {
+  Refused all;
+  refused = &all;
+  uint32_t not_spawned = 0;
+  for (uint32_t i = 0; i < 8; ++i) {
+    SpawnOptions options = options_of(StackClass::kStandard, one_in(2) ? 16 * 1024 : 0);
+    options.on_exit = count_exit;
+    all.fibers[i].prepare(i);
+    const auto brief = [i] {
+      refused->fibers[i].run(i);
+      yield();
+      sleep_for(1 + random_below(10'000));
+    };
+    const SpawnError error = all.scheduler.go(brief, options);
+    SIM_CHECK(error == SpawnError::kNone || error == SpawnError::kOutOfMemory, "another error");
+    if (error == SpawnError::kNone) continue;
+    ++not_spawned;
+    all.running.arrive();
+  }
+  // If not even the first machine's thread could be had, the next attempt is somebody else's.
+  while (all.running.left() != 0) {
+    all.scheduler.wake_if_needed();
+    pause_thread(1'000'000);
+  }
+  uint32_t ran = 0;
+  for (Once& fiber : all.fibers) ran += fiber.has_run() ? 1 : 0;
+  SIM_CHECK(ran + not_spawned + all.without_stack.load_acquire() == 8, "a fiber was lost");
+  all.scheduler.shutdown();
+}
+
+// --- the pool of threads for blocking calls, alone ---
+
+constexpr uint32_t kJobs = 8;
+
+struct Job : BlockingPool::Job {
+  Plain<uint32_t> input;
+  Plain<uint32_t> runs;
+};
+
+struct Pool {
+  BlockingPool pool;
+  Job jobs[kJobs];
+  Countdown left{kJobs};
+};
+Pool* pool;
+
+void submit_some(void* raw) {
+  for (auto i = reinterpret_cast<uintptr_t>(raw); i < kJobs; i += 2) {
+    Job* job = &pool->jobs[i];
+    job->run = [](BlockingPool::Job* base) {
+      auto* self = static_cast<Job*>(base);
+      SIM_CHECK(self->input.read("a job") == 7, "a job runs without its input");
+      SIM_CHECK(self->runs.read("a job's run count") == 0, "a job runs twice");
+      self->runs.write(1, "a job's run count");
+      if (one_in(2)) pause_thread(100'000);
+      pool->left.arrive();
+    };
+    job->input.write(7, "a job");
+    // Refused: nobody else has it then.
+    if (pool->pool.submit(job) != 0) job->run(job);
+    // Sometimes for so long that idle threads end.
+    if (one_in(3)) os::sleep_until(os::now_ns() + (one_in(3) ? 6'000'000'000 : 50'000));
+  }
+}
+
+void pool_runs_jobs() {
+  Pool all;
+  pool = &all;
+  os::Thread threads[2];
+  for (uintptr_t i = 0; i < 2; ++i) {
+    while (os::start_thread(&threads[i], "caller", 0, submit_some, reinterpret_cast<void*>(i)) !=
+           0) {
+    }
+  }
+  for (os::Thread thread : threads) os::join_thread(thread);
+  all.left.wait();
+  for (Job& job : all.jobs) SIM_CHECK(job.runs.read("a job's run count") == 1, "a job was lost");
+  all.pool.shutdown();
+  SIM_CHECK(all.pool.threads() == 0 && all.pool.pending() == 0, "the pool is not empty");
+}
+
+Settings refusing(uint32_t threads_one_in, uint32_t memory_one_in) noexcept {
+  Settings settings;
+  settings.refused_thread_one_in = threads_one_in;
+  settings.refused_memory_one_in = memory_one_in;
+  return settings;
+}
+
+}  // namespace
+
+TEST_CASE("a shutdown ends everything that is at work, and nothing runs afterwards") {
+  CHECK(run_seeds({"shutdown", shut_down_at_work, 1000, {}}));
+}
+
+TEST_CASE("a second life of the runtime uses what the first has left behind") {
+  CHECK(run_seeds({"second life", live_twice, 500, {}}));
+}
+
+TEST_CASE("without threads or memory the rest goes on, and nothing is lost") {
+  CHECK(run_seeds({"refused", run_short_of_everything, 1000, refusing(3, 3)}));
+}
+
+TEST_CASE("a blocking pool runs every job once, also when threads are refused") {
+  CHECK(run_seeds({"blocking pool", pool_runs_jobs, 1000, {}}));
+  CHECK(run_seeds({"blocking pool, refused", pool_runs_jobs, 1000, refusing(2, 0)}));
+}
+
+}  // namespace heddle::sim
