@@ -9,6 +9,14 @@
 
 namespace heddle::sim {
 
+// The newest value, as an onlooker outside of any thread sees it.
+template <typename T>
+T newest(const Atomic<T>& atomic) noexcept {
+  T value;
+  std::memcpy(&value, static_cast<const void*>(&atomic), sizeof value);
+  return value;
+}
+
 // The scenario's own thread, or any other thread outside the runtime, waits until so many things
 // have happened.
 class Countdown {
@@ -95,8 +103,7 @@ class Unserved {
   void serve() noexcept { count_.fetch_sub_acq_rel(1); }
   // From a SleepCheck, which is outside of any thread.
   void check(uint64_t left_ns) const noexcept {
-    uint32_t count;
-    std::memcpy(&count, &count_, sizeof count);
+    const uint32_t count = newest(count_);
     if (count == 0 || (left_ns != os::kNever && time_now_ns() + left_ns < since_ns_ + kLimitNs)) {
       return;
     }

@@ -131,11 +131,11 @@ Settings with_cpus(uint32_t cpus) noexcept {
 }  // namespace
 
 TEST_CASE("a token goes round among compact fibers, and their stacks stay what they were") {
-  CHECK(run_seeds({"compact", token_goes_round, 1000, with_cpus(2)}));
+  CHECK(run_seeds({"compact", token_goes_round, 500, with_cpus(2)}));
 }
 
 TEST_CASE("compact fibers that are readied from everywhere all go on") {
-  CHECK(run_seeds({"compact from outside", ready_from_outside, 1000, with_cpus(3)}));
+  CHECK(run_seeds({"compact from outside", ready_from_outside, 500, with_cpus(3)}));
 }
 
 }  // namespace heddle::sim

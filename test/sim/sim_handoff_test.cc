@@ -205,19 +205,19 @@ void lock_fibers() {
 }  // namespace
 
 TEST_CASE("fibers in blocking calls keep no processor from others") {
-  CHECK(run_seeds({"hand-off", block_everybody, 1000, {}}));
+  CHECK(run_seeds({"hand-off", block_everybody, 500, {}}));
 }
 
 TEST_CASE("short calls, exceptions and long computations lose nothing") {
-  CHECK(run_seeds({"short calls", block_briefly, 1000, {}}));
+  CHECK(run_seeds({"short calls", block_briefly, 500, {}}));
 }
 
 TEST_CASE("a hog loses its processor and comes back") {
-  CHECK(run_seeds({"hogs", take_from_hogs, 1000, {}}));
+  CHECK(run_seeds({"hogs", take_from_hogs, 500, {}}));
 }
 
 TEST_CASE("a locked fiber never changes its thread, and others go on meanwhile") {
-  CHECK(run_seeds({"lock to thread", lock_fibers, 1000, {}}));
+  CHECK(run_seeds({"lock to thread", lock_fibers, 500, {}}));
 }
 
 }  // namespace heddle::sim

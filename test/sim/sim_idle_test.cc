@@ -121,6 +121,37 @@ void ready_sleepers() {
   all.scheduler.shutdown();
 }
 
+// --- a fiber that keeps its processor, and spawns while the other machines go to sleep ---
+
+struct Selfish {
+  Scheduler scheduler;
+  Countdown running{kBursts + 1};
+  Atomic<uint32_t> served{0};
+  Selfish() { exits = &running; }
+};
+Selfish* selfish;
+
+void spawn_and_stay() {
+  for (uint32_t round = 1; round <= kBursts; ++round) {
+    const uint64_t began = os::now_ns();
+    selfish->scheduler.go([] { selfish->served.fetch_add_acq_rel(1); },
+                          options_of(StackClass::kStandard));
+    while (selfish->served.load_acquire() != round) {
+      SIM_CHECK(os::now_ns() < began + 5'000'000, "a spawn woke nobody");
+      spin_hint();
+    }
+    for (uint32_t turns = random_below(one_in(2) ? 300 : 20); turns > 0; --turns) spin_hint();
+  }
+}
+
+void steal_at_sleepers() {
+  Selfish all;
+  selfish = &all;
+  all.scheduler.go(spawn_and_stay, options_of(StackClass::kStandard));
+  all.running.wait();
+  all.scheduler.shutdown();
+}
+
 Settings with_cpus(uint32_t cpus) noexcept {
   Settings settings = exact_time();
   settings.cpus = cpus;
@@ -130,16 +161,20 @@ Settings with_cpus(uint32_t cpus) noexcept {
 }  // namespace
 
 TEST_CASE("a spawn from outside wakes a machine that goes to sleep") {
-  CHECK(run_seeds({"idle against spawn", spawn_at_sleepers, 1000, with_cpus(2)}));
+  CHECK(run_seeds({"idle against spawn", spawn_at_sleepers, 500, with_cpus(2)}));
   CHECK(run_seeds({"idle against spawn, one processor", spawn_at_sleepers, 500, with_cpus(1)}));
 }
 
 TEST_CASE("spawns from fibers and threads at once leave nothing asleep") {
-  CHECK(run_seeds({"idle against all", spawn_from_everywhere, 1000, with_cpus(3)}));
+  CHECK(run_seeds({"idle against all", spawn_from_everywhere, 500, with_cpus(3)}));
+}
+
+TEST_CASE("a spawn from a fiber that stays wakes a machine that goes to sleep") {
+  CHECK(run_seeds({"idle against steal", steal_at_sleepers, 500, with_cpus(2)}));
 }
 
 TEST_CASE("a fiber that is readied from outside runs, even if all machines go to sleep") {
-  CHECK(run_seeds({"idle against ready", ready_sleepers, 1000, with_cpus(2)}));
+  CHECK(run_seeds({"idle against ready", ready_sleepers, 500, with_cpus(2)}));
 }
 
 }  // namespace heddle::sim

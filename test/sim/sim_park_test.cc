@@ -219,15 +219,15 @@ void cancel_races() {
 }  // namespace
 
 TEST_CASE("fibers that signal each other see each other's writes") {
-  CHECK(run_seeds({"park and ready", fibers_signal_each_other, 1000, {}}));
+  CHECK(run_seeds({"park and ready", fibers_signal_each_other, 500, {}}));
 }
 
 TEST_CASE("a wait ends once, however often and late it is readied") {
-  CHECK(run_seeds({"ready from outside", ready_from_outside, 1000, {}}));
+  CHECK(run_seeds({"ready from outside", ready_from_outside, 500, {}}));
 }
 
 TEST_CASE("a cancelled fiber ends, whatever it was about to do") {
-  CHECK(run_seeds({"cancel", cancel_races, 1000, exact_time()}));
+  CHECK(run_seeds({"cancel", cancel_races, 500, exact_time()}));
 }
 
 }  // namespace heddle::sim

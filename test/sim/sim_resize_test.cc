@@ -134,15 +134,15 @@ void resize_at_sleepers() {
 }  // namespace
 
 TEST_CASE("the number of processors changes under load and nothing is lost") {
-  CHECK(run_seeds({"resize", resize_under_load, 1000, {}}));
+  CHECK(run_seeds({"resize", resize_under_load, 500, {}}));
 }
 
 TEST_CASE("fibers change the number of processors that run them") {
-  CHECK(run_seeds({"resize from fibers", resize_from_fibers, 1000, {}}));
+  CHECK(run_seeds({"resize from fibers", resize_from_fibers, 500, {}}));
 }
 
 TEST_CASE("no wake-up is lost while processors come and go") {
-  CHECK(run_seeds({"resize against idle", resize_at_sleepers, 1000, exact_time()}));
+  CHECK(run_seeds({"resize against idle", resize_at_sleepers, 500, exact_time()}));
 }
 
 }  // namespace heddle::sim

@@ -83,5 +83,5 @@ void owner_and_thieves() {
 }  // namespace
 
 TEST_CASE("every item of a run queue is taken once, by its owner or by a thief") {
-  CHECK(sim::run_seeds({"run queue", owner_and_thieves, 1000, {}}));
+  CHECK(sim::run_seeds({"run queue", owner_and_thieves, 2000, {}}));
 }

@@ -211,7 +211,7 @@ Settings refusing(uint32_t threads_one_in, uint32_t memory_one_in) noexcept {
 }  // namespace
 
 TEST_CASE("a shutdown ends everything that is at work, and nothing runs afterwards") {
-  CHECK(run_seeds({"shutdown", shut_down_at_work, 1000, {}}));
+  CHECK(run_seeds({"shutdown", shut_down_at_work, 500, {}}));
 }
 
 TEST_CASE("a second life of the runtime uses what the first has left behind") {
@@ -219,12 +219,12 @@ TEST_CASE("a second life of the runtime uses what the first has left behind") {
 }
 
 TEST_CASE("without threads or memory the rest goes on, and nothing is lost") {
-  CHECK(run_seeds({"refused", run_short_of_everything, 1000, refusing(3, 3)}));
+  CHECK(run_seeds({"refused", run_short_of_everything, 500, refusing(3, 3)}));
 }
 
 TEST_CASE("a blocking pool runs every job once, also when threads are refused") {
-  CHECK(run_seeds({"blocking pool", pool_runs_jobs, 1000, {}}));
-  CHECK(run_seeds({"blocking pool, refused", pool_runs_jobs, 1000, refusing(2, 0)}));
+  CHECK(run_seeds({"blocking pool", pool_runs_jobs, 500, {}}));
+  CHECK(run_seeds({"blocking pool, refused", pool_runs_jobs, 500, refusing(2, 0)}));
 }
 
 }  // namespace heddle::sim

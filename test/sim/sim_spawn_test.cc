@@ -122,17 +122,17 @@ void steal_from_busy() {
 }  // namespace
 
 TEST_CASE("every fiber that fibers spawn runs once, and sees what was written before") {
-  CHECK(run_seeds({"spawn from fibers", spawn_from_fibers, 1000, {}}));
+  CHECK(run_seeds({"spawn from fibers", spawn_from_fibers, 500, {}}));
 }
 
 TEST_CASE("every fiber that threads outside spawn runs once, and sees what was written before") {
-  CHECK(run_seeds({"spawn from outside", spawn_from_outside, 1000, {}}));
+  CHECK(run_seeds({"spawn from outside", spawn_from_outside, 500, {}}));
 }
 
 TEST_CASE("what is queued behind a busy fiber is stolen") {
   Settings settings = exact_time();
   settings.cpus = 3;
-  CHECK(run_seeds({"steal", steal_from_busy, 1000, settings}));
+  CHECK(run_seeds({"steal", steal_from_busy, 500, settings}));
 }
 
 }  // namespace heddle::sim

@@ -21,7 +21,7 @@ bool prepare_heavy_fence() noexcept { return true; }
 void futex_wait(Atomic<uint32_t>& word, uint32_t expected, uint64_t deadline_ns) noexcept {
   world().point();
   uint32_t newest;
-  std::memcpy(&newest, &word, sizeof newest);
+  std::memcpy(&newest, static_cast<const void*>(&word), sizeof newest);
   const bool sleeps = newest == expected && !world().strategy().wakes_spuriously();
   const void* caller = __builtin_return_address(0);
   world().note(StepKind::kWait, caller, number_of(&word), sleeps ? expected : ~uint64_t{0});

@@ -81,7 +81,8 @@ Location* MemoryModel::find_or_add(const void* address, uint32_t bytes, uint32_t
     location = nullptr;
   }
   if (location == nullptr) {
-    HEDDLE_CHECK(++used_slots_ < kTableSlots / 2, "the simulation has room for every atomic");
+    ++used_slots_;
+    HEDDLE_CHECK(used_slots_ < kTableSlots / 2, "the simulation has room for every atomic");
     location = free_locations_;
     if (location != nullptr) {
       free_locations_ = location->next_free;

@@ -88,18 +88,21 @@ class Atomic {
   void increment_single_writer(T delta = 1) noexcept { store_relaxed(load_relaxed() + delta); }
 
  private:
-  static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= sizeof(uint64_t),
+  struct Holder {
+    T value;
+  };
+  static_assert(std::is_trivially_copyable_v<T> && sizeof(Holder) <= sizeof(uint64_t),
                 "an atomic fits in a machine word");
-  static constexpr uint32_t kBytes = sizeof(T);
+  static constexpr uint32_t kBytes = sizeof(Holder);
 
   static uint64_t to_bits(T value) noexcept {
     uint64_t bits = 0;
-    std::memcpy(&bits, &value, sizeof value);
+    std::memcpy(&bits, &value, kBytes);
     return bits;
   }
   static T from_bits(uint64_t bits) noexcept {
     T value;
-    std::memcpy(&value, &bits, sizeof value);
+    std::memcpy(&value, &bits, kBytes);
     return value;
   }
 
