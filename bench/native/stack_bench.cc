@@ -21,7 +21,8 @@ __attribute__((noinline)) uint64_t descend(uint64_t depth, const char* floor) {
 
 // How deep `descend` gets until it is one kilobyte above the lowest address of `bytes` of stack.
 uint64_t depth_within(size_t bytes) {
-  const char here = 0;
+  char here = 0;
+  asm volatile("" ::"r"(&here) : "memory");
   constexpr size_t kReserve = 1024;
   const size_t used_above = 768;  // frames between the top of the stack and here
   const size_t room = bytes > kReserve + used_above ? bytes - kReserve - used_above : 0;

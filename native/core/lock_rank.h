@@ -7,15 +7,16 @@
 namespace heddle {
 
 enum class LockRank : uint8_t {
-  kScheduler = 0,  // idle processors and machines, the processor count
-  kBlockingPool,   // jobs and threads of the pool for compact fibers
-  kGlobalQueue,    // the overflow queue behind the inbox
-  kRunStacks,      // run stacks that no processor holds
-  kTimerInbox,     // timers armed from outside their processor
-  kFiberLocals,    // keys of fiber-local storage
-  kStackPool,      // stacks of one size
-  kSlabPool,       // blocks of one size
-  kLeaf,           // takes nothing while held
+  kTaskRecord = 0,  // of the addon: a task and the fiber that runs it
+  kScheduler,       // idle processors and machines, the processor count
+  kBlockingPool,    // jobs and threads of the pool for compact fibers
+  kGlobalQueue,     // the overflow queue behind the inbox
+  kRunStacks,       // run stacks that no processor holds
+  kTimerInbox,      // timers armed from outside their processor
+  kFiberLocals,     // keys of fiber-local storage
+  kStackPool,       // stacks of one size
+  kSlabPool,        // blocks of one size
+  kLeaf,            // takes nothing while held
 };
 
 }  // namespace heddle

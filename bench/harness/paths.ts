@@ -1,0 +1,10 @@
+// Where things are, seen from dist/bench/harness: the same in the repository and in the package.
+import { fileURLToPath } from 'node:url';
+
+export const packageRoot = fileURLToPath(new URL('../../..', import.meta.url));
+export const trialProgram = fileURLToPath(new URL('trial.js', import.meta.url));
+export const goSources = fileURLToPath(new URL('../../../bench/peers/go', import.meta.url));
+export const pythonProgram = fileURLToPath(
+  new URL('../../../bench/peers/python/asyncio_peer.py', import.meta.url),
+);
+export const goBinary = fileURLToPath(new URL('../../../build/bench/go-peer', import.meta.url));

@@ -1,0 +1,21 @@
+// Every scenario of `heddle bench`, in the order in which they run.
+import type { Scenario } from '../harness/types.js';
+import { create } from './create.js';
+import { memory } from './memory.js';
+import { preempt } from './preempt.js';
+import { spawn } from './spawn.js';
+import { stack } from './stack.js';
+import { steal } from './steal.js';
+import { yieldAround } from './switch.js';
+import { timer } from './timer.js';
+
+export const scenarios: readonly Scenario[] = [
+  create,
+  spawn,
+  memory,
+  yieldAround,
+  stack,
+  steal,
+  timer,
+  preempt,
+];

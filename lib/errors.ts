@@ -1,0 +1,83 @@
+// Every failure of heddle's own, once: the code, what causes it, what to do about it. Native code
+// reports a code of this list; a test holds the two against each other.
+
+/** Code → cause and remedy. */
+export const errorCodes = {
+  ERR_HEDDLE_TARGET: {
+    cause: 'the thing to spawn is not a kernel',
+    remedy: 'pass one of `kernels`, for example spawn(kernels.sha256, bytes)',
+  },
+  ERR_HEDDLE_ARGUMENT: {
+    cause: 'an argument has the wrong type, or there are too many or too few',
+    remedy: 'pass what the kernel’s type says',
+  },
+  ERR_HEDDLE_OPTION: {
+    cause: 'an option has a value outside its range, or options exclude each other',
+    remedy: 'use a value within the range that the message names',
+  },
+  ERR_HEDDLE_SHUT_DOWN: {
+    cause: 'the runtime has been shut down, or this is a forked child, which has none',
+    remedy: 'spawn before the shutdown; in a child process, start Node anew',
+  },
+  ERR_HEDDLE_MEMORY: {
+    cause: 'the system refuses memory',
+    remedy: 'run fewer tasks at once, or raise the memory limit',
+  },
+  ERR_HEDDLE_STACK_MEMORY: {
+    cause: 'no stack could be had for a fiber: memory, or vm.max_map_count',
+    remedy: 'raise vm.max_map_count or the memory limit, or run fewer fibers at once',
+  },
+  ERR_HEDDLE_THREAD_LIMIT: {
+    cause: 'the system refuses another OS thread',
+    remedy: 'raise `ulimit -u`, kernel.threads-max or the pids limit, or use fibers',
+  },
+  ERR_HEDDLE_CRYPTO: {
+    cause: 'OpenSSL could not start a digest',
+    remedy: 'check whether a FIPS policy forbids the algorithm',
+  },
+  ERR_HEDDLE_KERNEL: {
+    cause: 'a kernel threw an exception without a code',
+    remedy: 'the message is the kernel’s own',
+  },
+  ERR_HEDDLE_LOAD: {
+    cause: 'the native addon could not be loaded',
+    remedy: 'run `npm run build`, or install on Linux x64 or arm64',
+  },
+} as const;
+
+export type ErrorCode = keyof typeof errorCodes;
+
+/** A failure of heddle's own. The message says what was expected, what was got, and the remedy. */
+export class HeddleError extends Error {
+  override readonly name = 'HeddleError';
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, problem: string, options?: ErrorOptions) {
+    super(`${problem}; ${errorCodes[code].remedy}`, options);
+    this.code = code;
+  }
+}
+
+export function isErrorCode(code: unknown): code is ErrorCode {
+  return typeof code === 'string' && Object.hasOwn(errorCodes, code);
+}
+
+/** Calls into the addon, whose refusals are plain errors with a code of the list. */
+export function callNative<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    const { code, message } = error as Error & { code?: unknown };
+    throw isErrorCode(code) ? new HeddleError(code, message) : error;
+  }
+}
+
+/** How a value reads in "got …". */
+export function describe(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 40));
+  if (typeof value === 'function') return `function ${value.name || '(anonymous)'}`;
+  if (typeof value === 'object' && value !== null) {
+    return `an instance of ${value.constructor?.name ?? 'Object'}`;
+  }
+  return String(value);
+}

@@ -1,0 +1,10 @@
+export { errorCodes, HeddleError } from './errors.js';
+export type { ErrorCode } from './errors.js';
+export { kernels } from './kernels.js';
+export type { BytesLike, Kernel } from './kernels.js';
+export { runtime } from './runtime.js';
+export type { RuntimeStats } from './runtime.js';
+export { sleep } from './sleep.js';
+export { spawn } from './spawn.js';
+export type { KernelOptions, SpawnOptions } from './spawn.js';
+export type { Task, TaskState } from './task.js';

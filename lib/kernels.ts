@@ -1,0 +1,54 @@
+// The built-in native tasks, with their types. A kernel is an object that names a C++ function.
+import { binding } from './binding.js';
+
+declare const signature: unique symbol;
+
+/** A native task: takes `A`, gives `R`. Runs on a fiber, or on a thread with `on: 'thread'`. */
+export interface Kernel<A extends unknown[], R> {
+  readonly name: string;
+  readonly [signature]?: (...args: A) => R;
+}
+
+/** Bytes that a kernel reads. They are copied once, when the task is spawned. */
+export type BytesLike = ArrayBufferView | ArrayBuffer;
+
+class NativeKernel<A extends unknown[], R> implements Kernel<A, R> {
+  declare readonly [signature]?: (...args: A) => R;
+  constructor(
+    readonly name: string,
+    readonly id: number,
+    readonly compact: boolean,
+    readonly takesNothing: boolean,
+  ) {}
+}
+
+const names = binding.kernels();
+
+function kernel<A extends unknown[], R>(name: string, compact = false): Kernel<A, R> {
+  return Object.freeze(new NativeKernel<A, R>(name, names.indexOf(name), compact, name === 'noop'));
+}
+
+export const kernels = Object.freeze({
+  /** Does nothing. */
+  noop: kernel<[], undefined>('noop'),
+  /** Sleeps `ms` milliseconds on its fiber; never early, negative at once, Infinity for ever. */
+  sleep: kernel<[ms: number], undefined>('sleep', true),
+  /** Computes for `ms` milliseconds and gives its turns; a hog, unless it makes checkpoints. */
+  spin: kernel<[ms: number, checkpoints?: boolean], number>('spin'),
+  /** The n-th Fibonacci number by naive recursion, n stack frames deep. */
+  fib: kernel<[n: number], number>('fib'),
+  /** The SHA-256 digest, 32 bytes. */
+  sha256: kernel<[bytes: BytesLike], Uint8Array>('sha256'),
+  /** CRC-32 as in gzip and PNG, 0 to 2³²−1. */
+  crc32: kernel<[bytes: BytesLike], number>('crc32'),
+  /** The contents of a file; fails like `fs.readFile`, with `code`, `errno`, `syscall`, `path`. */
+  readFile: kernel<[path: string], Uint8Array>('readFile', true),
+  /** Gives its argument back, after a copy in each direction. */
+  echo: kernel<[value?: unknown], unknown>('echo'),
+  /** Throws: what becomes of a kernel’s exceptions. */
+  fail: kernel<[message: string | number], never>('fail'),
+});
+
+export function nativeKernel(target: unknown): NativeKernel<unknown[], unknown> | undefined {
+  return target instanceof NativeKernel ? target : undefined;
+}
