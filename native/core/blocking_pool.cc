@@ -21,7 +21,10 @@ int BlockingPool::submit(Job* job) noexcept {
     ++queued_;
     pending_.fetch_add_acq_rel(1);
     start = queued_ > idle_ && threads_.load_relaxed() < kThreadLimit;
-    if (start) threads_.fetch_add_relaxed(1);
+    if (start) {
+      threads_.fetch_add_relaxed(1);
+      alive_.fetch_add_relaxed(1);
+    }
   }
   if (start) {
     os::Thread thread;
@@ -31,6 +34,7 @@ int BlockingPool::submit(Job* job) noexcept {
       return 0;
     }
     LockGuard guard(lock_);
+    alive_.fetch_sub_acq_rel(1);
     if (threads_.fetch_sub_acq_rel(1) > 1) return 0;  // others will serve it
     // Nobody can serve it: take it back. It is the last, since no thread takes any.
     Job** link = &first_;
@@ -67,8 +71,7 @@ void BlockingPool::serve() noexcept {
         --queued_;
       } else if (stopping_ || os::now_ns() >= idle_deadline) {
         threads_.fetch_sub_acq_rel(1);
-        os::futex_wake(threads_, 1);
-        return;
+        break;
       } else {
         ++idle_;
       }
@@ -83,6 +86,8 @@ void BlockingPool::serve() noexcept {
     LockGuard guard(lock_);
     --idle_;
   }
+  // The last access: from here on the pool may be gone.
+  alive_.fetch_sub_acq_rel(1);
 }
 
 void BlockingPool::shutdown() noexcept {
@@ -92,8 +97,9 @@ void BlockingPool::shutdown() noexcept {
     signal_.fetch_add_acq_rel(1);
   }
   os::futex_wake(signal_, INT32_MAX);
-  for (uint32_t left; (left = threads_.load_acquire()) != 0;) {
-    os::futex_wait(threads_, left, os::now_ns() + 1'000'000);
+  // Nobody wakes this wait, since a thread that has counted down must touch nothing any more.
+  for (uint32_t left; (left = alive_.load_acquire()) != 0;) {
+    os::futex_wait(alive_, left, os::now_ns() + 1'000'000);
   }
 }
 

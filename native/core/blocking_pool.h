@@ -32,7 +32,8 @@ class BlockingPool {
   uint32_t idle_ = 0;
   uint32_t queued_ = 0;
   bool stopping_ = false;
-  Atomic<uint32_t> threads_{0};
+  Atomic<uint32_t> threads_{0};  // that serve; under the lock but for reports
+  Atomic<uint32_t> alive_{0};    // that may still touch the pool
   Atomic<uint32_t> pending_{0};  // submitted and not finished
   Atomic<uint32_t> signal_{0};
 };

@@ -11,10 +11,12 @@
 //
 // Why nothing is lost or taken twice: after the heavy fence, a pop that saw an even sequence has
 // its `popped + 1` visible to the thief, and any other pop will find the sequence changed. So at
-// most one pop overlaps a theft, namely that of the first item, which a thief leaves where the
-// overlapping pop expects it (its old slot still holds it, and its copy at the new front is what
-// `popped + 1` then skips). Only if there is no other item does the thief take the first; an
-// overlapping pop finds the queue over-drawn then, takes its step back, and has lost.
+// most one pop overlaps a theft. If the thief has seen that pop, it took only from behind it, and
+// the item that the pop has read is the owner's. If it has not, the first item is where the thief
+// left it: moved up behind what was taken, or gone, if there was no other. The thief says which
+// `popped` it has seen and where the front is since then; the pop that overlaps reads it there. One
+// such note is kept for even and one for odd `popped`, because a second thief, which does see the
+// pop, may come before the owner has looked.
 //
 // A theft costs a membarrier, a pop costs five loads and a store: pops are the many. Go's ring
 // (runtime/proc.go) and Chase-Lev deques pay a CAS per pop instead; of a spawn, run and exit it
@@ -56,7 +58,7 @@ class RunQueueOf {
     fence_light();  // pairs with fence_heavy in steal_into
     const bool undisturbed = sequence_.load_acquire() == sequence && (sequence & 1) == 0;
     if (__builtin_expect(undisturbed, true)) return item;
-    return settle_overlap(popped) ? item : nullptr;
+    return settle_overlap(sequence, popped, item);
   }
 
   // Owner only: takes the older half out of a full ring. Returns how many.
@@ -109,35 +111,48 @@ class RunQueueOf {
 
   uint32_t front() const noexcept { return popped_.load_relaxed() + stolen_.load_acquire(); }
 
-  // A pop has overlapped thefts. True if the item is the owner's: counted without this pop, there
-  // is still something left, and the first of it is what the pop has read.
-  __attribute__((noinline)) bool settle_overlap(uint32_t popped) noexcept {
+  // What a thief leaves behind for a pop that it may have overlapped.
+  struct Note {
+    Atomic<uint32_t> sequence;  // odd, of the theft
+    Atomic<uint32_t> popped;    // that the thief has seen
+    Atomic<uint32_t> front;     // since then
+  };
+
+  // A pop that began at `sequence` has overlapped thefts: which item is its own now, if any?
+  __attribute__((noinline)) Runnable* settle_overlap(uint32_t sequence, uint32_t popped,
+                                                     Runnable* item) noexcept {
     for (uint32_t turn = 1; (sequence_.load_acquire() & 1) != 0; ++turn) {
       spin_hint();
       if (turn % 1024 == 0) os::yield_thread();  // the thief may have lost its core
     }
-    if (popped + stolen_.load_acquire() != tail_.load_relaxed()) return true;
+    const Note& note = notes_[popped & 1];
+    const bool is_of_this_overlap =
+        static_cast<int32_t>(note.sequence.load_relaxed() - sequence) >= 0;
+    if (!is_of_this_overlap || note.popped.load_relaxed() != popped) return item;
+    const uint32_t front = note.front.load_relaxed();
+    if (front != tail_.load_relaxed()) return slots_[front & kMask].load_relaxed();
     popped_.store_release(popped);
-    return false;
+    return nullptr;
   }
 
   // Thief only, with the sequence held.
   uint32_t take_locked(Runnable** items) noexcept {
     const uint32_t stolen = stolen_.load_relaxed();
-    const uint32_t first = popped_.load_acquire() + stolen;
+    const uint32_t popped = popped_.load_acquire();
+    const uint32_t first = popped + stolen;
     const auto size = static_cast<int32_t>(tail_.load_acquire() - first);
     if (size <= 0) return 0;
-    if (size == 1) {
-      items[0] = slots_[first & kMask].load_relaxed();
-      stolen_.store_release(stolen + 1);
-      return 1;
+    const uint32_t count = size == 1 ? 1 : static_cast<uint32_t>(size) / 2;
+    const uint32_t from = size == 1 ? first : first + 1;
+    for (uint32_t i = 0; i < count; ++i) items[i] = slots_[(from + i) & kMask].load_relaxed();
+    if (size > 1) {
+      Runnable* kept = slots_[first & kMask].load_relaxed();
+      slots_[(first + count) & kMask].store_relaxed(kept);
     }
-    const auto count = static_cast<uint32_t>(size) / 2;
-    for (uint32_t i = 0; i < count; ++i) {
-      items[i] = slots_[(first + 1 + i) & kMask].load_relaxed();
-    }
-    Runnable* kept = slots_[first & kMask].load_relaxed();
-    slots_[(first + count) & kMask].store_relaxed(kept);
+    Note& note = notes_[popped & 1];
+    note.sequence.store_relaxed(sequence_.load_relaxed());
+    note.popped.store_relaxed(popped);
+    note.front.store_relaxed(first + count);
     stolen_.store_release(stolen + count);  // pairs with the acquire loads of stolen_
     return count;
   }
@@ -146,6 +161,7 @@ class RunQueueOf {
   Atomic<uint32_t> tail_{0};
   alignas(64) Atomic<uint32_t> stolen_{0};
   Atomic<uint32_t> sequence_{0};
+  Note notes_[2]{};
   alignas(64) Atomic<Runnable*> slots_[kCapacity];
 };
 
