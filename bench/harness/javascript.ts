@@ -1,4 +1,5 @@
-// What a spawn costs the JavaScript thread: measured through the public face, as a user's code would.
+// What a spawn costs the JavaScript thread: measured through the public face, as a user's code
+// would.
 import { kernels, spawn } from '../../lib/index.js';
 import type { Output, Params } from './types.js';
 

@@ -15,7 +15,9 @@ function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Builds the Go peer from its sources; nothing is downloaded, whatever go.mod or GOTOOLCHAIN say. */
+/**
+ * Builds the Go peer from its sources; nothing is downloaded, whatever go.mod or GOTOOLCHAIN say.
+ */
 async function buildGo(machine: Machine): Promise<string | undefined> {
   if (machine.go === null) return 'no `go` on PATH';
   const env: Record<string, string> = {

@@ -8,7 +8,10 @@ export interface Turn {
   readonly run: number;
 }
 
-/** Every entrant once per run; each run starts with the next entrant, so that none is always first. */
+/**
+ * Every entrant once per run; each run starts with the next entrant, so that none is always
+ * first.
+ */
 export function alternate(entrants: readonly Entrant[], runs: number): Turn[] {
   const turns: Turn[] = [];
   for (let run = 0; run < runs; run += 1) {

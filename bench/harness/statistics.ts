@@ -1,4 +1,5 @@
-// Summaries of repeated measurements. Medians are what is compared; min and max say how far to trust them.
+// Summaries of repeated measurements. Medians are what is compared; min and max say how far to
+// trust them.
 import type { MeasuredRow, Row } from './types.js';
 import { isFailed } from './types.js';
 

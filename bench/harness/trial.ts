@@ -1,4 +1,5 @@
-// The child process of one trial: `node trial.js '{"program":"native","name":"spawn","params":{…}}'`.
+// The child process of one trial: `node trial.js
+// '{"program":"native","name":"spawn","params":{…}}'`.
 // It measures once, prints one JSON object and ends by itself.
 import { writeSync } from 'node:fs';
 import type { Output, Params, Trial } from './types.js';

@@ -1,7 +1,8 @@
 // Charts of the report, drawn by Apache ECharts on the server side as SVG text. ECharts is not a
 // dependency of the package: without it the report has its tables, and says how to get the charts.
 //
-// Ink and grid are drawn in placeholder colours that become CSS variables, so that one SVG is legible
+// Ink and grid are drawn in placeholder colours that become CSS variables, so that one SVG is
+// legible
 // on a light and on a dark page.
 import type { EChartsOption, SeriesOption } from 'echarts';
 import { isFailed } from '../harness/types.js';

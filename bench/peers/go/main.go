@@ -3,7 +3,8 @@
 //	go-peer create '{"n":10000,"processors":2}'
 //
 // Always true here: one process measures one thing once; keys of the result are those of the native
-// benchmark of the same name; the number of processors is the caller's choice, scenario by scenario,
+// benchmark of the same name; the number of processors is the caller's choice, scenario by
+// scenario,
 // and is the one found best for Go (see bench/scenarios).
 package main
 

@@ -109,7 +109,8 @@ func (s *sampler) run() {
 	}
 }
 
-// deepest recurses until the frames cover limit bytes and answers the depth. A frame's size does not
+// deepest recurses until the frames cover limit bytes and answers the depth. A frame's size does
+// not
 // change when the runtime moves the stack, so it is measured once, between two neighbours.
 func deepest(limit int) int {
 	size := frameSize(0, 1)

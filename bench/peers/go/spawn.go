@@ -6,8 +6,10 @@ import (
 	"time"
 )
 
-// Goroutines alive at a time in the spawn benchmarks: what fits one local run queue, so that nothing
-// overflows to the global one. Of 10, 100, 250, 1,000, 10,000 and all at once, the sizes from 100 to
+// Goroutines alive at a time in the spawn benchmarks: what fits one local run queue, so that
+// nothing
+// overflows to the global one. Of 10, 100, 250, 1,000, 10,000 and all at once, the sizes from 100
+// to
 // 250 were Go's fastest, by a factor of two to four against all at once.
 const batchSize = 128
 
@@ -120,7 +122,8 @@ func work(steps int) {
 	}
 }
 
-// stack: goroutines have no settable stack size. Reported are the plain create (to its exit) and how
+// stack: goroutines have no settable stack size. Reported are the plain create (to its exit) and
+// how
 // deep the recursion gets before stackSize bytes are in use.
 func stack(p params) result {
 	spawnEmpty(p.N)

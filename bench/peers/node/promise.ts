@@ -1,4 +1,5 @@
-// "js promise": async functions of one isolate as units of concurrency. Keys of the results are those
+// "js promise": async functions of one isolate as units of concurrency. Keys of the results are
+// those
 // of the native benchmarks of the same name.
 import { setTimeout as delay } from 'node:timers/promises';
 import { collectGarbage, pageTables, residentBytes } from './resident.js';
@@ -39,7 +40,9 @@ async function spawnRound(n: number, park: boolean): Promise<void> {
   }
 }
 
-/** ns per async function called, run and settled; with park each awaits a promise of its spawner. */
+/**
+ * ns per async function called, run and settled; with park each awaits a promise of its spawner.
+ */
 async function spawn({ n, park }: Params): Promise<Output> {
   await spawnRound(Number(n), park === 1);
   const begin = nowNs();

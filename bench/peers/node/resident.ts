@@ -1,4 +1,5 @@
-// Resident memory of this process, counted as every peer of the bench counts it: RSS plus page tables.
+// Resident memory of this process, counted as every peer of the bench counts it: RSS plus page
+// tables.
 import { readFileSync } from 'node:fs';
 
 /** Page tables of this process in bytes (VmPTE). */

@@ -1,4 +1,5 @@
-// "node worker": a node:worker_threads Worker per unit of concurrency. Every row states its own, small n,
+// "node worker": a node:worker_threads Worker per unit of concurrency. Every row states its own,
+// small n,
 // because a Worker costs a V8 isolate and a thread.
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
