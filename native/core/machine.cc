@@ -182,6 +182,11 @@ void Scheduler::serve_locked(Machine* machine) noexcept {
 void Scheduler::wait_in_place(Machine* machine, Fiber* self) noexcept {
   self->locked_machine = machine;
   machine->locked_fiber = self;
+  if (!self->is_compact()) {
+    // As after a park, so that nobody takes it for one that has not started.
+    self->stack = machine->stack;
+    self->stack_pointer = __builtin_frame_address(0);
+  }
   {
     LockGuard guard(lock_);
     machine->awaits_locked = true;
