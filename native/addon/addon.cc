@@ -1,39 +1,52 @@
 #include "addon/addon.h"
 
 #include "addon/environment.h"
+#include "addon/runtime.h"
 
 namespace heddle {
 
 namespace {
 
-napi_value js_set_dispatcher(napi_env env, napi_callback_info info) {
-  size_t count = 1;
-  napi_value dispatcher;
-  napi_get_cb_info(env, info, &count, &dispatcher, nullptr, nullptr);
-  return Environment::of(env)->set_dispatcher(dispatcher);
+// attach(dispatch, makeError, entries, numbers, values)
+napi_value js_attach(napi_env env, napi_callback_info info) {
+  const JsCall call(env, info);
+  const napi_value* given = call.arguments;
+  call.environment->attach({given[0], given[1], given[2], given[3], given[4]});
+  return nullptr;
+}
+
+// take(): see Environment::take
+napi_value js_take(napi_env env, napi_callback_info info) {
+  const JsCall call(env, info);
+  napi_value count = nullptr;
+  napi_create_uint32(env, call.environment->take(), &count);
+  return count;
 }
 
 napi_value initialise(napi_env env, napi_value exports) {
-  if (Environment::of(env) == nullptr && Environment::create(env) == nullptr) return nullptr;
+  pin_library();
+  Environment* environment = Environment::create(env);
+  if (environment == nullptr) return nullptr;
   const struct {
     const char* name;
     napi_callback function;
   } kFunctions[] = {
-      {"setDispatcher", js_set_dispatcher},
+      {"attach", js_attach},
+      {"take", js_take},
       {"spawn", js_spawn},
       {"spawnWith", js_spawn_with},
-      {"sleep", js_sleep},
       {"cancel", js_cancel},
-      {"taskState", js_task_state},
+      {"state", js_state},
       {"kernels", js_kernels},
+      {"sleep", js_sleep},
       {"getProcessors", js_get_processors},
       {"setProcessors", js_set_processors},
       {"stats", js_stats},
       {"benchmark", js_benchmark},
   };
   for (const auto& each : kFunctions) {
-    napi_value function;
-    napi_create_function(env, each.name, NAPI_AUTO_LENGTH, each.function, nullptr, &function);
+    napi_value function = nullptr;
+    napi_create_function(env, each.name, NAPI_AUTO_LENGTH, each.function, environment, &function);
     napi_set_named_property(env, exports, each.name, function);
   }
   return exports;

@@ -1,8 +1,10 @@
 // What the addon keeps per isolate: mailbox, doorbell, the tasks that are alive, and the way back
-// into JavaScript. Made when a module instance is loaded, ended by an asynchronous cleanup hook.
+// into JavaScript. Made when the module is loaded, ended by an asynchronous cleanup hook.
 //
-// Always true: all of it is touched on the isolate's own thread only, except the mailbox. The
-// doorbell holds the event loop open exactly while tasks of this isolate are pending.
+// Always true: all of it is touched on the isolate's own thread only; other threads reach nothing
+// but the mailbox. The doorbell holds the event loop open exactly while tasks are pending whose end
+// may come. A batch of finished tasks is one entry into JavaScript: the dispatcher settles what
+// `take` wrote and calls `take` again until it answers 0.
 #pragma once
 
 #include <vector>
@@ -17,27 +19,39 @@ namespace heddle {
 
 class Environment {
  public:
-  // Throws a JavaScript exception and returns nullptr on failure.
+  // nullptr, with a JavaScript exception pending, on failure.
   static Environment* create(napi_env env);
-  static Environment* of(napi_env env);
 
-  // Three numbers per finished task (slot, status, value) in a buffer that JavaScript sees too, and
-  // one call per batch: dispatcher(count, extras).
-  napi_value set_dispatcher(napi_value dispatcher);
+  // What JavaScript owns and native code uses: the function that settles a batch, the one that makes
+  // an error of (code, message), two numbers per task (slot, status) and one (its result), and an
+  // array for results that are no numbers.
+  struct Face {
+    napi_value dispatch, make_error, entries, numbers, values;
+  };
+  void attach(const Face& face);
 
+  // A record for a new task. It must be started, and then noted, or given back.
   TaskRecord* take_record(uint32_t slot);
-  void drop_record(TaskRecord* record);  // one that was never started
-  // Before the task is started, since it may finish at once; taken back if the start is refused.
-  void started(TaskRecord* record);
+  void give_record(TaskRecord* record) noexcept;
+  // Before the start, because the task may end at once; taken back if the start is refused.
+  void note_started(TaskRecord* record);
   void take_back(TaskRecord* record);
-  Mailbox* mailbox() const noexcept { return mailbox_; }
+
+  // True if the task has ended by this: it will not be dispatched.
+  bool cancel(uint32_t slot);
   TaskRecord* record_at(uint32_t slot) const noexcept {
     return slot < by_slot_.size() ? by_slot_[slot] : nullptr;
   }
 
+  // Writes results of the current batch for JavaScript and answers how many; 0 at its end.
+  uint32_t take();
+
+  void throw_error(const char* code, const std::string& message);
+  napi_value make_error(const char* code, const std::string& message);
+
  private:
   explicit Environment(napi_env env) noexcept : env_(env) {}
-  ~Environment() = default;
+  ~Environment();
 
   static void on_doorbell(uv_async_t* handle);
   static void on_loop_sleeps(uv_prepare_t* handle);
@@ -46,12 +60,12 @@ class Environment {
   static void on_handle_closed(uv_handle_t* handle);
 
   void drain();
-  uint32_t write_batch(TaskRecord** records, napi_value* extras);
-  void settle(TaskRecord* record);
-  void dispatch(uint32_t count, napi_value extras);
+  void write_result(TaskRecord* record, uint32_t at, napi_value values);
+  void retire(TaskRecord* record);
   void hold_loop(bool hold);
   void note_running(bool running);
-  void end(napi_async_cleanup_hook_handle hook);
+  void end_tasks();
+  void close_handles();
 
   napi_env env_;
   Mailbox* mailbox_ = nullptr;
@@ -60,15 +74,46 @@ class Environment {
   uv_check_t loop_wakes_;
   int open_handles_ = 0;
   napi_async_cleanup_hook_handle cleanup_hook_ = nullptr;
-  napi_async_context async_context_ = nullptr;
-  napi_ref dispatcher_ = nullptr;
-  napi_ref buffer_reference_ = nullptr;
-  double* buffer_ = nullptr;
-  std::vector<TaskRecord*> by_slot_;
-  std::vector<TaskRecord*> free_records_;
-  uint32_t pending_ = 0;
-  bool attached_ = false;  // counted as an outside waker
+  napi_ref dispatch_ = nullptr;
+  napi_ref make_error_ = nullptr;
+  napi_ref entries_reference_ = nullptr;
+  napi_ref numbers_reference_ = nullptr;
+  napi_ref values_ = nullptr;
+  uint32_t* entries_ = nullptr;
+  double* numbers_ = nullptr;
+  uint32_t capacity_ = 0;               // tasks that fit into the two arrays
+  TaskRecord* batch_ = nullptr;         // taken from the mailbox, not yet written
+  std::vector<TaskRecord*> by_slot_;    // all that were started and not retired
+  TaskRecord* free_records_ = nullptr;  // linked by `next`
+  uint32_t free_count_ = 0;
+  uint32_t live_ = 0;     // started and not retired
+  uint32_t holding_ = 0;  // of these, those that hold the loop open
+  bool is_outside_waker_ = false;
   bool counts_as_running_ = false;
+};
+
+// Environment and arguments of a call from JavaScript.
+struct JsCall {
+  static constexpr size_t kMost = 8;
+  JsCall(napi_env env, napi_callback_info info) noexcept : env(env) {
+    void* data = nullptr;
+    size_t count = kMost;
+    napi_get_cb_info(env, info, &count, arguments, nullptr, &data);
+    environment = static_cast<Environment*>(data);
+  }
+  uint32_t index(size_t at) const noexcept {
+    uint32_t value = 0;
+    napi_get_value_uint32(env, arguments[at], &value);
+    return value;
+  }
+  double number(size_t at) const noexcept {
+    double value = 0;
+    napi_get_value_double(env, arguments[at], &value);
+    return value;
+  }
+  napi_env env;
+  Environment* environment;
+  napi_value arguments[kMost];
 };
 
 }  // namespace heddle

@@ -1,179 +1,148 @@
-// Tasks: their start, cancellation and state. Everything that can be wrong is refused before
-// anything is queued.
+// Tasks: their start, cancellation and state. What can be wrong is refused before anything is
+// queued.
+#include <cstring>
 #include <string>
 
 #include "addon/addon.h"
 #include "addon/environment.h"
-#include "addon/runtime.h"
 #include "addon/translate.h"
 
 namespace heddle {
 
 namespace {
 
-// The mailbox is referenced by every record that may still post.
-TaskRecord* prepare(Environment* environment, uint32_t slot, const Kernel* kernel,
-                    Mailbox* mailbox) {
-  TaskRecord* record = environment->take_record(slot);
-  record->kernel = kernel;
-  record->mailbox = mailbox;
-  return record;
+// Bits of spawnWith's `mode`; lib/spawn.ts has them as well, and a test compares the two.
+enum Mode : uint32_t {
+  kCompact = 1,
+  kStandard = 2,
+  kLockToThread = 4,
+  kOnThread = 8,
+};
+
+std::string count_words(const Kernel& kernel, uint32_t least) {
+  const uint32_t most = kernel.argument_count;
+  if (least != most) return std::to_string(least) + " to " + std::to_string(most) + " arguments";
+  return most == 0 ? "no argument" : std::to_string(most) + (most == 1 ? " argument" : " arguments");
 }
 
-const Kernel* kernel_of(napi_env env, napi_value value) {
-  uint32_t id = UINT32_MAX;
-  napi_get_value_uint32(env, value, &id);
-  return id < kernel_count() ? &kernel_at(id) : nullptr;
+bool check_count(const JsCall& call, const Kernel& kernel, uint32_t count) {
+  uint32_t least = 0;
+  while (least < kernel.argument_count && !kernel.arguments[least].is_optional) ++least;
+  if (count >= least && count <= kernel.argument_count) return true;
+  call.environment->throw_error("ERR_HEDDLE_ARGUMENT",
+                                std::string(kernel.name) + ": expected " +
+                                    count_words(kernel, least) + ", got " + std::to_string(count));
+  return false;
 }
 
-uint32_t required_arguments(const Kernel& kernel) {
-  uint32_t count = 0;
-  while (count < kernel.argument_count && !kernel.arguments[count].is_optional) ++count;
-  return count;
-}
-
-bool read_arguments(napi_env env, napi_value array, TaskRecord* record) {
+// Copies the arguments into the record; false with an exception pending.
+bool read_arguments(const JsCall& call, const napi_value* values, uint32_t count,
+                    TaskRecord* record) {
   const Kernel& kernel = *record->kernel;
-  uint32_t count = 0;
-  napi_get_array_length(env, array, &count);
-  if (count < required_arguments(kernel) || count > kernel.argument_count) {
-    throw_coded(env, "ERR_HEDDLE_ARGUMENT",
-                std::string(kernel.name) + ": expected " + std::to_string(kernel.argument_count) +
-                    " arguments, got " + std::to_string(count));
-    return false;
-  }
+  if (!check_count(call, kernel, count)) return false;
+  record->argument_count = static_cast<uint8_t>(count);
   for (uint32_t i = 0; i < count; ++i) {
-    napi_value value;
-    Value argument;
-    std::string expected;
-    napi_get_element(env, array, i, &value);
-    if (!value_from_js(env, value, kernel.arguments[i], &argument, &expected)) {
-      throw_coded(env, "ERR_HEDDLE_ARGUMENT",
-                  std::string(kernel.name) + ": " + kernel.arguments[i].name + ": expected " +
-                      expected + ", got " + describe(env, value));
-      return false;
-    }
-    record->arguments.push_back(std::move(argument));
+    Refusal refusal;
+    const ArgumentSpec& spec = kernel.arguments[i];
+    if (encode(call.env, values[i], spec, &record->arguments[i], &refusal)) continue;
+    call.environment->throw_error(
+        refusal.code, std::string(kernel.name) + ": expected argument " + std::to_string(i + 1) +
+                          " (" + spec.name + ") to be " + refusal.expected + ", got " +
+                          refusal.got);
+    return false;
   }
   return true;
 }
 
-}  // namespace
-
-// spawn(kernel, slot): the fast path, for kernels without arguments and options.
-napi_value js_spawn(napi_env env, napi_callback_info info) {
-  size_t count = 2;
-  napi_value arguments[2];
-  napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
-  uint32_t slot = 0;
-  napi_get_value_uint32(env, arguments[1], &slot);
-  Environment* environment = Environment::of(env);
-  const Kernel* kernel = kernel_of(env, arguments[0]);
-  TaskRecord* record = prepare(environment, slot, kernel, environment->mailbox());
-  std::string code, reason;
-  const bool compact = kernel->stack_class == StackClass::kCompact;
-  environment->started(record);
-  if (!start_on_fiber(record, 0, compact, false, &code, &reason)) {
-    environment->take_back(record);
-    throw_coded(env, code, reason);
-  }
-  return nullptr;
+void read_name(napi_env env, napi_value value, TaskRecord* record) {
+  napi_valuetype type = napi_undefined;
+  napi_typeof(env, value, &type);
+  if (type != napi_string) return;
+  const std::string text = string_from_js(env, value);
+  record->name = std::make_unique<char[]>(text.size() + 1);
+  std::memcpy(record->name.get(), text.c_str(), text.size() + 1);
 }
 
-// spawnWith(kernel, slot, arguments, stack, flags, name): stack is in bytes, 0 = default;
-// flags: 1 compact, 2 lock to thread, 4 on a thread of its own.
+const char* start(TaskRecord* record, uint32_t mode, size_t stack_bytes, int* error) {
+  if ((mode & kOnThread) != 0) return start_on_thread(record, stack_bytes, error);
+  FiberPlan plan;
+  plan.stack_class = record->kernel->stack_class;
+  if ((mode & kCompact) != 0) plan.stack_class = StackClass::kCompact;
+  if ((mode & kStandard) != 0) plan.stack_class = StackClass::kStandard;
+  plan.stack_bytes = stack_bytes;
+  plan.lock_to_thread = (mode & kLockToThread) != 0;
+  return start_on_fiber(record, plan);
+}
+
+// The refusal of a start becomes a rejection, which JavaScript makes of the returned code.
+napi_value start_or_take_back(const JsCall& call, TaskRecord* record, uint32_t mode,
+                              size_t stack_bytes) {
+  int error = 0;
+  call.environment->note_started(record);
+  const char* code = start(record, mode, stack_bytes, &error);
+  if (code == nullptr) return nullptr;
+  call.environment->take_back(record);
+  napi_value result = nullptr;
+  napi_create_string_utf8(call.env, code, NAPI_AUTO_LENGTH, &result);
+  return result;
+}
+
+}  // namespace
+
+// spawn(kernel, slot): the fast path, for a kernel without arguments and options. It and spawnWith
+// answer undefined, or the code of an error after which nothing was queued.
+napi_value js_spawn(napi_env env, napi_callback_info info) {
+  const JsCall call(env, info);
+  TaskRecord* record = call.environment->take_record(call.index(1));
+  record->kernel = &kernel_at(call.index(0));
+  return start_or_take_back(call, record, 0, 0);
+}
+
+// spawnWith(kernel, slot, mode, stackBytes, name, count, first, second): 0 bytes = the default.
 napi_value js_spawn_with(napi_env env, napi_callback_info info) {
-  size_t count = 6;
-  napi_value arguments[6];
-  napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
-  uint32_t slot = 0;
-  double stack_bytes = 0;
-  uint32_t flags = 0;
-  napi_get_value_uint32(env, arguments[1], &slot);
-  napi_get_value_double(env, arguments[3], &stack_bytes);
-  napi_get_value_uint32(env, arguments[4], &flags);
-  Environment* environment = Environment::of(env);
-  TaskRecord* record =
-      prepare(environment, slot, kernel_of(env, arguments[0]), environment->mailbox());
-  if (!read_arguments(env, arguments[2], record)) {
-    environment->drop_record(record);
+  const JsCall call(env, info);
+  TaskRecord* record = call.environment->take_record(call.index(1));
+  record->kernel = &kernel_at(call.index(0));
+  if (!read_arguments(call, call.arguments + 6, call.index(5), record)) {
+    call.environment->give_record(record);
     return nullptr;
   }
-  napi_valuetype name_type = napi_undefined;
-  napi_typeof(env, arguments[5], &name_type);
-  if (name_type == napi_string) record->name = string_from_js(env, arguments[5]);
-  std::string code, reason;
-  const auto bytes = static_cast<size_t>(stack_bytes);
-  environment->started(record);
-  const bool started = (flags & 4) != 0 ? start_on_thread(record, bytes, &code, &reason)
-                                        : start_on_fiber(record, bytes, (flags & 1) != 0,
-                                                         (flags & 2) != 0, &code, &reason);
-  if (!started) {
-    environment->take_back(record);
-    throw_coded(env, code, reason);
-  }
-  return nullptr;
+  read_name(env, call.arguments[4], record);
+  return start_or_take_back(call, record, call.index(2), static_cast<size_t>(call.number(3)));
 }
 
-// sleep(slot, ms): a timer whose firing settles the promise; no fiber waits for it.
-napi_value js_sleep(napi_env env, napi_callback_info info) {
-  size_t count = 2;
-  napi_value arguments[2];
-  napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
-  uint32_t slot = 0;
-  double ms = 0;
-  napi_get_value_uint32(env, arguments[0], &slot);
-  napi_get_value_double(env, arguments[1], &ms);
-  Environment* environment = Environment::of(env);
-  TaskRecord* record = prepare(environment, slot, nullptr, environment->mailbox());
-  constexpr double kLongestMs = 9e12;  // in nanoseconds still below 2^63
-  const uint64_t deadline =
-      ms >= kLongestMs ? os::kNever
-                       : os::now_ns() + (ms > 0 ? static_cast<uint64_t>(ms * 1e6 + 0.5) : 0);
-  std::string code, reason;
-  environment->started(record);
-  if (!start_as_timer(record, deadline, &code, &reason)) {
-    environment->take_back(record);
-    throw_coded(env, code, reason);
-  }
-  return nullptr;
-}
-
-namespace {
-TaskRecord* record_of_call(napi_env env, napi_callback_info info) {
-  size_t count = 1;
-  napi_value argument;
-  napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr);
-  uint32_t slot = 0;
-  napi_get_value_uint32(env, argument, &slot);
-  return Environment::of(env)->record_at(slot);
-}
-}  // namespace
-
+// cancel(slot): true if the task has ended by this.
 napi_value js_cancel(napi_env env, napi_callback_info info) {
-  if (TaskRecord* record = record_of_call(env, info)) cancel_task(record);
-  return nullptr;
+  const JsCall call(env, info);
+  napi_value result = nullptr;
+  napi_get_boolean(env, call.environment->cancel(call.index(0)), &result);
+  return result;
 }
 
-// 0 runnable, 1 running, 2 waiting, 3 finished
-napi_value js_task_state(napi_env env, napi_callback_info info) {
-  TaskRecord* record = record_of_call(env, info);
-  const TaskState state = record != nullptr ? task_state(record) : TaskState::kFinished;
-  napi_value result;
+// state(slot): a TaskState as a number.
+napi_value js_state(napi_env env, napi_callback_info info) {
+  const JsCall call(env, info);
+  const TaskRecord* record = call.environment->record_at(call.index(0));
+  const TaskState state = record != nullptr ? task_state(*record) : TaskState::kRunning;
+  napi_value result = nullptr;
   napi_create_uint32(env, static_cast<uint32_t>(state), &result);
   return result;
 }
 
-// The names of all kernels, in the order of their ids.
+// kernels(): their names and how many arguments each may have, in the order of their ids.
 napi_value js_kernels(napi_env env, napi_callback_info) {
-  napi_value names;
-  napi_create_array(env, &names);
+  napi_value list = nullptr;
+  napi_create_array(env, &list);
   for (uint32_t id = 0; id < kernel_count(); ++id) {
-    napi_value name;
-    napi_create_string_utf8(env, kernel_at(id).name, NAPI_AUTO_LENGTH, &name);
-    napi_set_element(env, names, id, name);
+    napi_value each = nullptr;
+    napi_create_object(env, &each);
+    napi_set_named_property(env, each, "name", string_to_js(env, kernel_at(id).name));
+    set_number(env, each, "argumentCount", kernel_at(id).argument_count);
+    const bool compact = kernel_at(id).stack_class == StackClass::kCompact;
+    napi_set_named_property(env, each, "stack", string_to_js(env, compact ? "compact" : "standard"));
+    napi_set_element(env, list, id, each);
   }
-  return names;
+  return list;
 }
 
 }  // namespace heddle

@@ -1,27 +1,53 @@
 #include "addon/mailbox.h"
 
+#include <mutex>
+
 #include "addon/task_record.h"
 
 namespace heddle {
 
-void Mailbox::post(TaskRecord* record) noexcept {
-  TaskRecord* newest = newest_.load_relaxed();
-  do {
-    record->next = newest;
-  } while (!newest_.compare_exchange_seq_cst(newest, record));
-  // Either close() sees the record, or this load sees that it is closed.
-  if (closed_.load_seq_cst()) {
-    drop_all();
-    return;
+namespace {
+std::mutex free_mutex;  // isolates that begin or end; no fiber runs this but at the very end of one
+Mailbox* free_mailboxes = nullptr;
+}  // namespace
+
+TaskRecord* Mailbox::closed_mark() noexcept {
+  alignas(TaskRecord) static unsigned char mark;
+  return reinterpret_cast<TaskRecord*>(&mark);
+}
+
+Mailbox* Mailbox::open(uv_async_t* doorbell) {
+  Mailbox* box = nullptr;
+  {
+    const std::lock_guard<std::mutex> guard(free_mutex);
+    box = free_mailboxes;
+    if (box != nullptr) free_mailboxes = box->next_free_;
   }
-  if (armed_.exchange_seq_cst(1) != 0) return;
+  if (box == nullptr) box = new Mailbox;
+  LockGuard guard(box->doorbell_lock_);
+  box->doorbell_ = doorbell;
+  box->newest_.store_release(nullptr);
+  return box;
+}
+
+void Mailbox::post(TaskRecord* record) noexcept {
+  TaskRecord* newest = newest_.load_acquire();
+  do {
+    if (newest == closed_mark()) {
+      delete record;
+      note_destroyed(1);
+      return;
+    }
+    record->next = newest;
+    // Release: pairs with the exchange in take_all and close.
+  } while (!newest_.compare_exchange_acq_rel(newest, record));
+  if (newest != nullptr) return;  // whoever posted the first one rings
   LockGuard guard(doorbell_lock_);
   if (doorbell_ != nullptr) uv_async_send(doorbell_);
 }
 
 TaskRecord* Mailbox::take_all() noexcept {
-  armed_.store_seq_cst(0);  // before the box is emptied: a later post rings again
-  TaskRecord* record = newest_.exchange_seq_cst(nullptr);
+  TaskRecord* record = newest_.exchange_acq_rel(nullptr);
   TaskRecord* oldest_first = nullptr;
   while (record != nullptr) {
     TaskRecord* next = record->next;
@@ -32,28 +58,32 @@ TaskRecord* Mailbox::take_all() noexcept {
   return oldest_first;
 }
 
-void Mailbox::close() noexcept {
+void Mailbox::close(uint64_t outstanding) noexcept {
   {
     LockGuard guard(doorbell_lock_);
     doorbell_ = nullptr;
   }
-  closed_.store_seq_cst(true);
-  drop_all();
+  // One more for this call, so that the box is not used again before it is done.
+  outstanding_.store_relaxed(outstanding + 1);
+  note_destroyed(1 + destroy_all(newest_.exchange_acq_rel(closed_mark())));
 }
 
-void Mailbox::drop_all() noexcept {
-  TaskRecord* record = newest_.exchange_seq_cst(nullptr);
-  while (record != nullptr) {
-    TaskRecord* next = record->next;
-    if (record->on_thread) os::detach_thread(record->thread);
-    delete record;
-    record = next;
-    release();
+uint64_t Mailbox::destroy_all(TaskRecord* first) noexcept {
+  uint64_t count = 0;
+  while (first != nullptr) {
+    TaskRecord* next = first->next;
+    delete first;
+    first = next;
+    ++count;
   }
+  return count;
 }
 
-void Mailbox::release() noexcept {
-  if (references_.fetch_sub_acq_rel(1) == 1) delete this;
+void Mailbox::note_destroyed(uint64_t count) noexcept {
+  if (outstanding_.fetch_sub_acq_rel(count) != count) return;
+  const std::lock_guard<std::mutex> guard(free_mutex);
+  next_free_ = free_mailboxes;
+  free_mailboxes = this;
 }
 
 }  // namespace heddle

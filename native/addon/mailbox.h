@@ -1,8 +1,12 @@
 // Where finished tasks wait for their isolate, and the doorbell that tells it.
 //
-// Any thread posts (one CAS); the first post after the isolate has emptied the box rings, which is
-// one uv_async_send per batch. A closed box drops what comes: posting to an isolate that has ended
-// is a cheap no-op. Referenced by its environment and by every record that may still post.
+// Any thread posts, with one CAS. Whoever finds the box empty rings: one uv_async_send per batch,
+// and the list itself is the flag that it was rung. A closed box destroys what comes, so posting to
+// an isolate that has ended is a cheap no-op.
+//
+// Mailboxes are never freed but used again: a thread that posted the first record may come to ring
+// when the isolate has already ended and everything it left was destroyed. The worst that such a
+// late ring can do is to wake another isolate for nothing.
 #pragma once
 
 #include <uv.h>
@@ -15,7 +19,7 @@ struct TaskRecord;
 
 class Mailbox {
  public:
-  explicit Mailbox(uv_async_t* doorbell) noexcept : doorbell_(doorbell) {}
+  static Mailbox* open(uv_async_t* doorbell);
 
   // Any thread. The record belongs to the box afterwards.
   void post(TaskRecord* record) noexcept;
@@ -23,22 +27,22 @@ class Mailbox {
   // The isolate's thread: takes all that is there, oldest first, linked by `next`.
   TaskRecord* take_all() noexcept;
 
-  // The isolate's thread, before the doorbell is closed.
-  void close() noexcept;
-
-  void retain() noexcept { references_.fetch_add_relaxed(1); }
-  void release() noexcept;
+  // The isolate's thread, before the doorbell is closed. `outstanding` records are still to come,
+  // those that lie in the box included.
+  void close(uint64_t outstanding) noexcept;
 
  private:
+  Mailbox() = default;
   ~Mailbox() = default;
-  void drop_all() noexcept;
+  static TaskRecord* closed_mark() noexcept;
+  static uint64_t destroy_all(TaskRecord* first) noexcept;
+  void note_destroyed(uint64_t count) noexcept;
 
-  Atomic<TaskRecord*> newest_{nullptr};
-  Atomic<uint32_t> armed_{0};  // rung since the box was last emptied
-  Atomic<uint32_t> references_{1};
-  Atomic<bool> closed_{false};
+  Atomic<TaskRecord*> newest_{nullptr};  // closed_mark() once closed
+  Atomic<uint64_t> outstanding_{0};      // of a closed box; at 0 it can be used again
   Lock doorbell_lock_{LockRank::kLeaf};
-  uv_async_t* doorbell_;
+  uv_async_t* doorbell_ = nullptr;  // under its lock: nullptr once closed
+  Mailbox* next_free_ = nullptr;
 };
 
 }  // namespace heddle

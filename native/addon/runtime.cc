@@ -1,5 +1,6 @@
 #include "addon/runtime.h"
 
+#include <algorithm>
 #include <mutex>
 
 #include <dlfcn.h>
@@ -8,37 +9,49 @@ namespace heddle {
 
 namespace {
 
-// Isolates on several threads may arrive here at once. Plain standard locks: no fiber runs this.
+// Isolates on several threads may arrive here at once. Standard locks: no fiber runs this.
 std::mutex start_mutex;
 Atomic<Scheduler*> scheduler{nullptr};
 uint32_t wanted_processors = 0;
 
+enum Sample { kCreate, kFirstRun, kJoin, kSampleKinds };
 std::mutex times_mutex;
-ThreadTimes times;
+uint64_t samples[kSampleKinds][kThreadSamples];
+uint64_t threads_recorded = 0;
 
-// When a Worker that loaded the addon ends, Node unloads the library; our threads would lose their
-// code. From the first thread on it stays.
-void pin_library() {
-  Dl_info info;
-  if (dladdr(reinterpret_cast<void*>(&pin_library), &info) != 0) {
-    dlopen(info.dli_fname, RTLD_NOW | RTLD_NODELETE);
-  }
+ThreadTimes::Measure measure(const uint64_t* kind) {
+  const uint64_t count = std::min<uint64_t>(threads_recorded, kThreadSamples);
+  if (count == 0) return {};
+  uint64_t sorted[kThreadSamples];
+  std::copy_n(kind, count, sorted);
+  std::nth_element(sorted, sorted + count / 2, sorted + count);
+  return {kind[(threads_recorded - 1) % kThreadSamples], sorted[count / 2]};
 }
 
-}  // namespace
-
-Scheduler* runtime_if_started() noexcept { return scheduler.load_acquire(); }
-
-Scheduler& runtime() {
-  if (Scheduler* started = scheduler.load_acquire()) return *started;
+Scheduler& start_runtime() {
   const std::lock_guard<std::mutex> guard(start_mutex);
   if (scheduler.load_acquire() == nullptr) {
-    pin_library();
     SchedulerOptions options;
     options.processors = wanted_processors;
     scheduler.store_release(new Scheduler(options));
   }
   return *scheduler.load_acquire();
+}
+
+}  // namespace
+
+void pin_library() noexcept {
+  Dl_info info;
+  if (dladdr(reinterpret_cast<const void*>(&pin_library), &info) != 0) {
+    dlopen(info.dli_fname, RTLD_NOW | RTLD_NODELETE);
+  }
+}
+
+Scheduler* runtime_if_started() noexcept { return scheduler.load_acquire(); }
+
+Scheduler& runtime() {
+  Scheduler* started = scheduler.load_acquire();
+  return started != nullptr ? *started : start_runtime();
 }
 
 void set_processor_count(uint32_t count) {
@@ -50,20 +63,22 @@ void set_processor_count(uint32_t count) {
 uint32_t processor_count() {
   if (Scheduler* started = scheduler.load_acquire()) return started->processors();
   const std::lock_guard<std::mutex> guard(start_mutex);
-  return wanted_processors != 0 ? wanted_processors : os::usable_cpus();
+  if (wanted_processors != 0) return wanted_processors;
+  return std::min(os::usable_cpus(), kMaxProcessors);
 }
 
 void record_thread_times(uint64_t create_ns, uint64_t first_run_ns, uint64_t join_ns) {
   const std::lock_guard<std::mutex> guard(times_mutex);
-  ++times.started;
-  times.create_ns = create_ns;
-  times.first_run_ns = first_run_ns;
-  times.join_ns = join_ns;
+  const uint64_t at = threads_recorded++ % kThreadSamples;
+  samples[kCreate][at] = create_ns;
+  samples[kFirstRun][at] = first_run_ns;
+  samples[kJoin][at] = join_ns;
 }
 
 ThreadTimes thread_times() {
   const std::lock_guard<std::mutex> guard(times_mutex);
-  return times;
+  return ThreadTimes{threads_recorded, measure(samples[kCreate]), measure(samples[kFirstRun]),
+                     measure(samples[kJoin])};
 }
 
 }  // namespace heddle

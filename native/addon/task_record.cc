@@ -1,7 +1,12 @@
 #include "addon/task_record.h"
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <new>
+#include <typeinfo>
+
+#include <cxxabi.h>
 
 #include "addon/mailbox.h"
 #include "addon/runtime.h"
@@ -12,158 +17,168 @@ namespace heddle {
 
 namespace {
 
-constexpr const char* kThreadLimit =
-    "expected room for one more OS thread, got EAGAIN; raise `ulimit -u`, kernel.threads-max, "
-    "vm.max_map_count or the pids limit of the cgroup, or run fewer threads";
+std::string class_name(const std::exception& exception) {
+  int status = 0;
+  const char* mangled = typeid(exception).name();
+  char* readable = abi::__cxa_demangle(mangled, nullptr, nullptr, &status);
+  std::string name = readable != nullptr ? readable : mangled;
+  std::free(readable);
+  return name;
+}
 
-// Runs the kernel where the caller is, and keeps its outcome. Cancelled passes through.
+void keep_failure(TaskRecord* record, std::unique_ptr<Failure> failure) noexcept {
+  record->outcome = TaskOutcome::kException;
+  record->failure = std::move(failure);
+}
+
+// Runs the kernel on the calling fiber or thread and keeps whatever becomes of it.
 void run_kernel(TaskRecord* record) {
+  KernelCall call(record->arguments, record->argument_count, &record->result);
   try {
-    if (record->cancel_requested.load_relaxed() != 0) throw Cancelled{};
-    KernelCall call(record->arguments.data(), static_cast<uint32_t>(record->arguments.size()),
-                    &record->result);
     record->kernel->run(call);
-    return;
   } catch (const Cancelled&) {
-    throw;
+    record->outcome = TaskOutcome::kCancelled;
   } catch (const SystemFailure& failure) {
-    record->error_code = uv_err_name(-failure.error());
-    record->error_message = record->error_code + ": " + uv_strerror(-failure.error()) + ", " +
-                            failure.syscall() + " '" + failure.path() + "'";
-    record->error_number = failure.error();
-    record->error_system_call = failure.syscall();
-    record->error_path = failure.path();
+    keep_failure(record, std::make_unique<Failure>(Failure{
+                             "", "", failure.error(), failure.syscall(), failure.path()}));
+  } catch (const std::bad_alloc&) {
+    record->outcome = TaskOutcome::kNoMemory;
   } catch (const std::exception& failure) {
-    record->error_message = failure.what();
+    keep_failure(record, std::make_unique<Failure>(
+                             Failure{class_name(failure), failure.what(), 0, "", ""}));
+  } catch (const abi::__forced_unwind&) {
+    throw;  // the system ends the thread
   } catch (...) {
-    record->error_message = "the kernel threw something that is no std::exception";
+    keep_failure(record, std::make_unique<Failure>(
+                             Failure{"", "the kernel threw something that is no std::exception", 0,
+                                     "", ""}));
   }
-  record->outcome = TaskOutcome::kFailed;
 }
 
-TaskRecord* record_of(Fiber* fiber) noexcept {
-  TaskRecord* record;
-  std::memcpy(&record, fiber->payload, sizeof record);
-  return record;
-}
-
-void task_entry(Fiber* fiber) {
-  TaskRecord* record = record_of(fiber);
-  {
-    LockGuard guard(record->lock);
-    record->fiber = fiber;
-  }
-  run_kernel(record);
-}
-
-void finish(TaskRecord* record) noexcept {
-  {
-    LockGuard guard(record->lock);
-    record->fiber = nullptr;
-    record->finished = true;
+// From here on the record belongs to the mailbox.
+void end_task(TaskRecord* record) noexcept {
+  for (uint32_t turn = 0;; ++turn) {
+    auto gate = static_cast<uint8_t>(Gate::kOpen);
+    if (record->gate.compare_exchange_acq_rel(gate, static_cast<uint8_t>(Gate::kEnded))) break;
+    // The isolate is inside Scheduler::cancel for this very task: microseconds, unless it lost its
+    // core.
+    if (turn < 64) {
+      spin_hint();
+    } else {
+      os::yield_thread();
+    }
   }
   record->mailbox->post(record);
 }
 
-void task_exit(Fiber* fiber, ExitStatus status) {
+TaskRecord* record_of(const Fiber* fiber) noexcept {
+  TaskRecord* record = nullptr;
+  std::memcpy(&record, fiber->payload, sizeof record);
+  return record;
+}
+
+void fiber_entry(Fiber* fiber) {
+  // A task that was cancelled while it was queued does not begin.
+  if (fiber->cancel_requested.load_relaxed() != 0) throw Cancelled{};
+  run_kernel(record_of(fiber));
+}
+
+void fiber_exit(Fiber* fiber, ExitStatus status) {
   TaskRecord* record = record_of(fiber);
   if (status == ExitStatus::kCancelled) record->outcome = TaskOutcome::kCancelled;
-  if (status == ExitStatus::kNoStack) {
-    record->outcome = TaskOutcome::kFailed;
-    record->error_code = "ERR_HEDDLE_STACK_MEMORY";
-    record->error_message =
-        "expected memory for a fiber's stack, got none; raise vm.max_map_count or the memory "
-        "limit, or run fewer fibers at once";
-  }
-  finish(record);
+  if (status == ExitStatus::kNoStack) record->outcome = TaskOutcome::kNoStack;
+  end_task(record);
 }
 
-void thread_entry(void* raw) {
-  auto* record = static_cast<TaskRecord*>(raw);
-  record->first_run_ns = os::now_ns() - record->asked_at_ns;
-  os::thread_slot().cancel_flag = &record->cancel_requested;
-  try {
-    run_kernel(record);
-  } catch (const Cancelled&) {
-    record->outcome = TaskOutcome::kCancelled;
-  }
+void thread_entry(void* argument) {
+  auto* record = static_cast<TaskRecord*>(argument);
+  record->thread->first_run_ns = os::now_ns() - record->thread->asked_at_ns;
+  os::thread_slot().cancel_flag = &record->cancel_flag;
+  run_kernel(record);
   destroy_fiber_locals();
   os::thread_slot().cancel_flag = nullptr;
-  finish(record);
+  end_task(record);
 }
 
-void settle_timer(void* raw) noexcept { finish(static_cast<TaskRecord*>(raw)); }
+void timer_fires(void* argument) noexcept { end_task(static_cast<TaskRecord*>(argument)); }
 
 }  // namespace
 
-bool start_on_fiber(TaskRecord* record, size_t stack_bytes, bool compact, bool lock_to_thread,
-                    std::string* error_code, std::string* reason) {
+void TaskRecord::reset() noexcept {
+  fiber = nullptr;
+  outcome = TaskOutcome::kValue;
+  for (uint32_t i = 0; i < argument_count; ++i) arguments[i].clear();
+  argument_count = 0;
+  gate.store_relaxed(static_cast<uint8_t>(Gate::kOpen));
+  cancel_flag.store_relaxed(0);
+  result.clear();
+  timer = TimerHandle{};
+  if (name) name.reset();
+  if (failure) failure.reset();
+  if (thread) thread.reset();
+}
+
+const char* start_on_fiber(TaskRecord* record, const FiberPlan& plan) noexcept {
   SpawnOptions options;
-  options.stack_class = compact ? StackClass::kCompact : StackClass::kStandard;
-  options.stack_bytes = stack_bytes;
-  options.lock_to_thread = lock_to_thread;
-  options.name = record->name.empty() ? record->kernel->name : record->name.c_str();
-  options.on_exit = task_exit;
+  options.stack_class = plan.stack_class;
+  options.stack_bytes = plan.stack_bytes;
+  options.lock_to_thread = plan.lock_to_thread;
+  options.name = record->display_name();
+  options.on_exit = fiber_exit;
   SpawnError error = SpawnError::kNone;
-  runtime().spawn(options, task_entry, &record, sizeof record, &error);
-  if (error == SpawnError::kNone) return true;
-  *error_code = error == SpawnError::kOutOfMemory ? "ERR_HEDDLE_MEMORY" : "ERR_HEDDLE_SHUT_DOWN";
-  *reason = spawn_error_name(error);
+  Scheduler& scheduler = runtime();
+  const Scheduler::Spawning spawning =
+      scheduler.begin_spawn(make_spec(options, fiber_entry), &error);
+  if (spawning.fiber == nullptr) {
+    return error == SpawnError::kOutOfMemory ? "ERR_HEDDLE_MEMORY" : "ERR_HEDDLE_SHUT_DOWN";
+  }
+  std::memcpy(spawning.fiber->payload, &record, sizeof record);
+  record->fiber = spawning.fiber;
+  scheduler.finish_spawn(spawning);
+  return nullptr;
+}
+
+const char* start_on_thread(TaskRecord* record, size_t stack_bytes, int* error) noexcept {
+  record->thread = std::make_unique<ThreadTwin>();
+  ThreadTwin* twin = record->thread.get();
+  twin->asked_at_ns = os::now_ns();
+  // The thread may be done before its handle is stored here. Its isolate joins it in a later turn
+  // of its event loop, when the handle is there.
+  *error = os::start_thread(&twin->thread, record->display_name(), stack_bytes, thread_entry,
+                            record);
+  if (*error != 0) return *error == EAGAIN ? "ERR_HEDDLE_THREAD_LIMIT" : "ERR_HEDDLE_MEMORY";
+  twin->create_ns = os::now_ns() - twin->asked_at_ns;
+  return nullptr;
+}
+
+const char* start_as_timer(TaskRecord* record, uint64_t deadline_ns) noexcept {
+  record->timer = start_timer(runtime(), deadline_ns, timer_fires, record);
+  return record->timer.node != nullptr ? nullptr : "ERR_HEDDLE_MEMORY";
+}
+
+bool cancel_task(TaskRecord* record) noexcept {
+  if (record->kernel == nullptr) return stop_timer(runtime(), record->timer);
+  if (record->thread) {
+    record->cancel_flag.store_relaxed(1);
+    return false;
+  }
+  auto gate = static_cast<uint8_t>(Gate::kOpen);
+  if (record->gate.compare_exchange_acq_rel(gate, static_cast<uint8_t>(Gate::kCancelling))) {
+    runtime().cancel(record->fiber);
+    record->gate.store_release(static_cast<uint8_t>(Gate::kOpen));
+  }
   return false;
 }
 
-bool start_on_thread(TaskRecord* record, size_t stack_bytes, std::string* error_code,
-                     std::string* reason) {
-  record->on_thread = true;
-  record->asked_at_ns = os::now_ns();
-  // The thread may finish before its handle is stored here; its isolate joins it later, in a turn
-  // of its own, so the handle is there by then.
-  const int error =
-      os::start_thread(&record->thread, "heddle-task", stack_bytes, thread_entry, record);
-  if (error == 0) {
-    record->created_ns = os::now_ns() - record->asked_at_ns;
-    return true;
+TaskState task_state(const TaskRecord& record) noexcept {
+  if (record.fiber == nullptr) {
+    return record.kernel == nullptr ? TaskState::kWaiting : TaskState::kRunning;
   }
-  *error_code = error == EAGAIN ? "ERR_HEDDLE_THREAD_LIMIT" : "ERR_HEDDLE_MEMORY";
-  *reason = error == EAGAIN ? kThreadLimit : std::strerror(error);
-  return false;
-}
-
-bool start_as_timer(TaskRecord* record, uint64_t deadline_ns, std::string* error_code,
-                    std::string* reason) {
-  record->timer = start_timer(runtime(), deadline_ns, settle_timer, record);
-  if (record->timer.node != nullptr) return true;
-  *error_code = "ERR_HEDDLE_MEMORY";
-  *reason = "out of memory for a timer";
-  return false;
-}
-
-void cancel_task(TaskRecord* record) noexcept {
-  if (record->kernel == nullptr) {
-    if (!stop_timer(runtime(), record->timer)) return;
-    record->outcome = TaskOutcome::kCancelled;
-    finish(record);
-    return;
-  }
-  LockGuard guard(record->lock);
-  record->cancel_requested.store_seq_cst(1);
-  if (record->fiber != nullptr) runtime().cancel(record->fiber);
-}
-
-TaskState task_state(TaskRecord* record) noexcept {
-  LockGuard guard(record->lock);
-  if (record->finished) return TaskState::kFinished;
-  if (record->kernel == nullptr) return TaskState::kWaiting;
-  if (record->on_thread) return TaskState::kRunning;
-  if (record->fiber == nullptr) return TaskState::kRunnable;
-  switch (record->fiber->state()) {
-    case WaiterState::kWaiting:
-      return TaskState::kWaiting;
-    case WaiterState::kRunnable:
-      return TaskState::kRunnable;
-    default:
-      return TaskState::kRunning;
-  }
+  const WaiterState state = record.fiber->state();
+  // Descriptors stay readable; if the task has ended, this one may be another fiber's by now.
+  if (record.has_ended()) return TaskState::kRunning;
+  if (state == WaiterState::kWaiting) return TaskState::kWaiting;
+  return state == WaiterState::kRunnable ? TaskState::kRunnable : TaskState::kRunning;
 }
 
 }  // namespace heddle

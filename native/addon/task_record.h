@@ -1,14 +1,17 @@
 // One task as native code sees it: from the call that spawned it until its isolate has its result.
 //
-// Owned by the spawning isolate's thread until it is queued, then by the fiber (or thread) that
-// runs it, then by the mailbox, and at last by the isolate again. `fiber` and `finished` change
-// under `lock`, so that a cancellation and the fiber's end cannot pass each other.
+// Owner: the isolate's thread until it is started; then the fiber, thread or timer that runs it;
+// then the mailbox; then the isolate's thread again, which recycles it. `fiber` is written before
+// the fiber is queued and stays valid while `gate` is not kEnded.
+//
+// `gate` keeps a cancellation and the fiber's end apart, as Scheduler::cancel demands:
+//   kOpen -> kCancelling -> kOpen    by the isolate's thread, around Scheduler::cancel
+//   kOpen -> kEnded                  by the fiber's end, which waits while it is kCancelling
 #pragma once
 
+#include <memory>
 #include <string>
-#include <vector>
 
-#include "core/lock.h"
 #include "core/timer.h"
 #include "kernels/kernel.h"
 #include "os/os.h"
@@ -17,53 +20,68 @@ namespace heddle {
 
 class Mailbox;
 
-enum class TaskOutcome : uint8_t { kValue, kCancelled, kFailed };
+enum class TaskOutcome : uint8_t { kValue, kCancelled, kNoStack, kNoMemory, kException };
 
-struct TaskRecord {
-  TaskRecord* next = nullptr;      // in the mailbox, or in the isolate's free list
-  Mailbox* mailbox = nullptr;      // holds a reference
-  const Kernel* kernel = nullptr;  // nullptr: a sleep of a promise, which is a timer alone
-  uint32_t slot = 0;               // of the promise in JavaScript
-  std::string name;
-  std::vector<Value> arguments;
-
-  Lock lock{LockRank::kTaskRecord};
-  Fiber* fiber = nullptr;  // while it runs
-  bool finished = false;
-  Atomic<uint8_t> cancel_requested{0};
-  TimerHandle timer;
-
-  TaskOutcome outcome = TaskOutcome::kValue;
-  Value result;
-  std::string error_code;
-  std::string error_message;
-  int error_number = 0;
-  std::string error_system_call;
-  std::string error_path;
-
-  bool on_thread = false;
-  os::Thread thread;
-  uint64_t asked_at_ns = 0;   // thread: before it was created
-  uint64_t created_ns = 0;    // ... how long its creation took
-  uint64_t first_run_ns = 0;  // ... from then to its first instruction
+// What a kernel threw.
+struct Failure {
+  std::string type;  // C++ class
+  std::string message;
+  int error = 0;  // of a SystemFailure
+  std::string syscall;
+  std::string path;
 };
 
-// Puts the task on a fiber. False and a reason when nothing was queued.
-bool start_on_fiber(TaskRecord* record, size_t stack_bytes, bool compact, bool lock_to_thread,
-                    std::string* error_code, std::string* reason);
+// A task that runs on an OS thread of its own.
+struct ThreadTwin {
+  os::Thread thread;
+  uint64_t asked_at_ns = 0;
+  uint64_t create_ns = 0;     // how long the system took to create it
+  uint64_t first_run_ns = 0;  // from the request to its first instruction
+};
 
-// Puts the task on a fresh OS thread. 0 bytes = the system's default size.
-bool start_on_thread(TaskRecord* record, size_t stack_bytes, std::string* error_code,
-                     std::string* reason);
+enum class Gate : uint8_t { kOpen, kCancelling, kEnded };
 
-// Settles the record at the deadline; os::kNever never.
-bool start_as_timer(TaskRecord* record, uint64_t deadline_ns, std::string* error_code,
-                    std::string* reason);
+struct TaskRecord {
+  TaskRecord* next = nullptr;  // in the mailbox, or among the isolate's free records
+  Mailbox* mailbox = nullptr;
+  const Kernel* kernel = nullptr;  // nullptr: a sleep of a promise, which is a timer alone
+  Fiber* fiber = nullptr;          // nullptr: on a thread, or a timer
+  uint32_t slot = 0;               // of the promise in JavaScript
+  TaskOutcome outcome = TaskOutcome::kValue;
+  uint8_t argument_count = 0;
+  bool holds_loop = false;
+  Atomic<uint8_t> gate{static_cast<uint8_t>(Gate::kOpen)};
+  Atomic<uint8_t> cancel_flag{0};  // of a thread
+  Value result;
+  Value arguments[kMaxArguments];
+  TimerHandle timer;
+  std::unique_ptr<char[]> name;  // nullptr: the kernel's
+  std::unique_ptr<Failure> failure;
+  std::unique_ptr<ThreadTwin> thread;
 
-// Any thread that may hold the record: its isolate's.
-void cancel_task(TaskRecord* record) noexcept;
+  const char* display_name() const noexcept { return name ? name.get() : kernel->name; }
+  bool has_ended() const noexcept {
+    return gate.load_acquire() == static_cast<uint8_t>(Gate::kEnded);
+  }
+  // As new, for the next task of the isolate.
+  void reset() noexcept;
+};
 
-enum class TaskState : uint8_t { kRunnable, kRunning, kWaiting, kFinished };
-TaskState task_state(TaskRecord* record) noexcept;
+struct FiberPlan {
+  StackClass stack_class = StackClass::kStandard;
+  size_t stack_bytes = 0;
+  bool lock_to_thread = false;
+};
+
+// Each returns nullptr, or the code of an error, after which nothing was started.
+const char* start_on_fiber(TaskRecord* record, const FiberPlan& plan) noexcept;
+const char* start_on_thread(TaskRecord* record, size_t stack_bytes, int* error) noexcept;
+const char* start_as_timer(TaskRecord* record, uint64_t deadline_ns) noexcept;
+
+// The isolate's thread. True if the task has ended by this and will not be posted.
+bool cancel_task(TaskRecord* record) noexcept;
+
+enum class TaskState : uint8_t { kRunnable, kRunning, kWaiting };
+TaskState task_state(const TaskRecord& record) noexcept;
 
 }  // namespace heddle

@@ -8,250 +8,275 @@ namespace heddle {
 
 namespace {
 
-napi_valuetype type_of(napi_env env, napi_value value) {
-  napi_valuetype type = napi_undefined;
-  napi_typeof(env, value, &type);
-  return type;
-}
+constexpr const char* kBytesWords = "a Uint8Array, another typed array, a DataView or an ArrayBuffer";
+constexpr const char* kAnyWords =
+    "a number, boolean, null, undefined, bigint, string or bytes (typed array, ArrayBuffer)";
 
-std::string number_text(double number) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.15g", number);
-  return text;
-}
-
-bool copy_bytes(const void* data, size_t length, BytesShape shape, Value* out) {
-  unsigned char* memory = out->set_bytes(length, shape);
-  if (memory == nullptr && length != 0) return false;
-  if (length != 0) std::memcpy(memory, data, length);
-  return true;
-}
-
-// In the order of napi_typedarray_type.
-constexpr struct {
-  size_t element_bytes;
+struct Element {
+  napi_typedarray_type type;
   BytesShape shape;
-} kTypedArrays[] = {
-    {1, BytesShape::kInt8Array},         {1, BytesShape::kUint8Array},
-    {1, BytesShape::kUint8ClampedArray}, {2, BytesShape::kInt16Array},
-    {2, BytesShape::kUint16Array},       {4, BytesShape::kInt32Array},
-    {4, BytesShape::kUint32Array},       {4, BytesShape::kFloat32Array},
-    {8, BytesShape::kFloat64Array},      {8, BytesShape::kBigInt64Array},
-    {8, BytesShape::kBigUint64Array},
+  size_t bytes;
+};
+constexpr Element kElements[] = {
+    {napi_uint8_array, BytesShape::kUint8Array, 1},
+    {napi_uint8_clamped_array, BytesShape::kUint8ClampedArray, 1},
+    {napi_int8_array, BytesShape::kInt8Array, 1},
+    {napi_uint16_array, BytesShape::kUint16Array, 2},
+    {napi_int16_array, BytesShape::kInt16Array, 2},
+    {napi_uint32_array, BytesShape::kUint32Array, 4},
+    {napi_int32_array, BytesShape::kInt32Array, 4},
+    {napi_float32_array, BytesShape::kFloat32Array, 4},
+    {napi_float64_array, BytesShape::kFloat64Array, 8},
+    {napi_bigint64_array, BytesShape::kBigInt64Array, 8},
+    {napi_biguint64_array, BytesShape::kBigUint64Array, 8},
 };
 
-napi_typedarray_type array_type(BytesShape shape) {
-  for (size_t i = 0; i < sizeof kTypedArrays / sizeof *kTypedArrays; ++i) {
-    if (kTypedArrays[i].shape == shape) return static_cast<napi_typedarray_type>(i);
-  }
-  return napi_uint8_array;
+std::string number_words(double number) {
+  if (std::isnan(number)) return "NaN";
+  char words[32];
+  std::snprintf(words, sizeof words, "%.15g", number);
+  return words;
 }
 
-// Any view, or a whole ArrayBuffer. A view of a detached buffer has length 0.
-bool bytes_from_js(napi_env env, napi_value value, Value* out) {
-  bool matches = false;
-  void* data = nullptr;
-  size_t length = 0;
-  size_t offset = 0;
-  napi_value buffer;
-  if (napi_is_typedarray(env, value, &matches) == napi_ok && matches) {
-    napi_typedarray_type type;
-    if (napi_get_typedarray_info(env, value, &type, &length, &data, &buffer, &offset) != napi_ok) {
-      return false;
-    }
-    const auto& kind = kTypedArrays[type];
-    return copy_bytes(data, length * kind.element_bytes, kind.shape, out);
-  }
-  if (napi_is_dataview(env, value, &matches) == napi_ok && matches) {
-    return napi_get_dataview_info(env, value, &length, &data, &buffer, &offset) == napi_ok &&
-           copy_bytes(data, length, BytesShape::kDataView, out);
-  }
-  if (napi_is_arraybuffer(env, value, &matches) == napi_ok && matches) {
-    return napi_get_arraybuffer_info(env, value, &data, &length) == napi_ok &&
-           copy_bytes(data, length, BytesShape::kArrayBuffer, out);
-  }
-  return false;
+std::string range_words(const ArgumentSpec& spec) {
+  std::string words = spec.kind == ArgumentKind::kInteger ? "an integer" : "a number";
+  if (std::isinf(spec.most)) return words + " that is not NaN";
+  return words + " from " + number_words(spec.least) + " to " + number_words(spec.most);
 }
 
-bool string_value(napi_env env, napi_value value, Value* out) {
-  size_t units = 0;
-  if (napi_get_value_string_utf16(env, value, nullptr, 0, &units) != napi_ok) return false;
-  std::u16string text(units, u'\0');
-  napi_get_value_string_utf16(env, value, text.data(), units + 1, &units);
-  unsigned char* memory = out->set_string(units * 2);
-  if (memory == nullptr && units != 0) return false;
-  if (units != 0) std::memcpy(memory, text.data(), units * 2);
-  return true;
-}
-
-bool bigint_value(napi_env env, napi_value value, Value* out) {
-  size_t words = 0;
-  int sign = 0;
-  if (napi_get_value_bigint_words(env, value, nullptr, &words, nullptr) != napi_ok) return false;
-  std::string storage(words * 8, '\0');
-  auto* data = reinterpret_cast<uint64_t*>(storage.data());
-  napi_get_value_bigint_words(env, value, &sign, &words, data);
-  unsigned char* memory = out->set_bigint(words * 8, sign != 0);
-  if (memory == nullptr && words != 0) return false;
-  if (words != 0) std::memcpy(memory, storage.data(), words * 8);
-  return true;
-}
-
-bool any_from_js(napi_env env, napi_value value, Value* out) {
-  switch (type_of(env, value)) {
-    case napi_undefined:
-      return true;
-    case napi_null:
-      out->set_null();
-      return true;
-    case napi_boolean: {
-      bool boolean = false;
-      napi_get_value_bool(env, value, &boolean);
-      out->set_boolean(boolean);
-      return true;
-    }
-    case napi_number: {
-      double number = 0;
-      napi_get_value_double(env, value, &number);
-      out->set_number(number);
-      return true;
-    }
-    case napi_bigint:
-      return bigint_value(env, value, out);
-    case napi_string:
-      return string_value(env, value, out);
-    case napi_object:
-      return bytes_from_js(env, value, out);
-    default:
-      return false;
-  }
-}
-
-bool fits_range(const ArgumentSpec& spec, double number) {
-  if (std::isnan(number)) return false;
-  if (spec.kind == ArgumentKind::kInteger && number != std::floor(number)) return false;
-  return (spec.least == 0 && spec.most == 0) || (number >= spec.least && number <= spec.most);
-}
-
-std::string expected_text(const ArgumentSpec& spec) {
+std::string expectation(const ArgumentSpec& spec) {
   switch (spec.kind) {
-    case ArgumentKind::kAny:
-      return "undefined, null, a boolean, number, bigint or string, or bytes";
+    case ArgumentKind::kNumber:
+    case ArgumentKind::kInteger:
+      return range_words(spec);
     case ArgumentKind::kBoolean:
       return "a boolean";
     case ArgumentKind::kText:
-      return "a string";
+      return "a string without null characters";
     case ArgumentKind::kBytes:
-      return "bytes (a typed array, a DataView or an ArrayBuffer)";
-    default:
+      return kBytesWords;
+    case ArgumentKind::kAny:
       break;
   }
-  std::string words = spec.kind == ArgumentKind::kInteger ? "an integer" : "a number";
-  if (spec.least == 0 && spec.most == 0) return words + " that is not NaN";
-  return words + " from " + number_text(spec.least) + " to " + number_text(spec.most);
+  return kAnyWords;
 }
 
-}  // namespace
+const char* object_words(napi_env env, napi_value value) {
+  bool yes = false;
+  if (napi_is_array(env, value, &yes) == napi_ok && yes) return "an array";
+  if (napi_is_promise(env, value, &yes) == napi_ok && yes) return "a promise (await it first)";
+  if (napi_is_date(env, value, &yes) == napi_ok && yes) return "a Date";
+  if (napi_is_error(env, value, &yes) == napi_ok && yes) return "an Error";
+  if (napi_is_typedarray(env, value, &yes) == napi_ok && yes) return "a typed array";
+  if (napi_is_arraybuffer(env, value, &yes) == napi_ok && yes) return "an ArrayBuffer";
+  return "an object";
+}
 
-std::string describe(napi_env env, napi_value value) {
-  double number = 0;
-  switch (type_of(env, value)) {
+std::string description(napi_env env, napi_value value) {
+  napi_valuetype type = napi_undefined;
+  napi_typeof(env, value, &type);
+  switch (type) {
     case napi_undefined:
       return "undefined";
     case napi_null:
       return "null";
     case napi_boolean:
       return "a boolean";
-    case napi_number:
+    case napi_number: {
+      double number = 0;
       napi_get_value_double(env, value, &number);
-      return number_text(number);
+      return number_words(number);
+    }
     case napi_string:
       return "a string";
     case napi_symbol:
       return "a symbol";
-    case napi_object:
-      return "an object";
     case napi_function:
       return "a function";
-    case napi_external:
-      return "an external";
     case napi_bigint:
       return "a bigint";
+    case napi_object:
+    case napi_external:
+      break;
   }
-  return "something unknown";
+  return object_words(env, value);
 }
 
-std::string string_from_js(napi_env env, napi_value value) {
-  size_t length = 0;
-  napi_get_value_string_utf8(env, value, nullptr, 0, &length);
-  std::string text(length, '\0');
-  napi_get_value_string_utf8(env, value, text.data(), length + 1, &length);
-  return text;
+// How one attempt to encode ended.
+enum class Encoding : uint8_t { kDone, kMismatch, kDetached, kNoMemory };
+
+Encoding copy_bytes(ByteSpan from, BytesShape shape, Value* out) {
+  unsigned char* to = out->set_bytes(from.length, shape);
+  if (to == nullptr) return Encoding::kNoMemory;
+  if (from.length != 0) std::memcpy(to, from.data, from.length);
+  return Encoding::kDone;
 }
 
-void throw_coded(napi_env env, const std::string& code, const std::string& message) {
-  napi_throw_error(env, code.c_str(), message.c_str());
+// A view of a detached buffer looks empty; taking it for empty bytes would hide a mistake.
+bool is_detached(napi_env env, napi_value buffer) {
+  bool detached = false;
+  return napi_is_detached_arraybuffer(env, buffer, &detached) == napi_ok && detached;
 }
 
-bool value_from_js(napi_env env, napi_value value, const ArgumentSpec& spec, Value* out,
-                   std::string* expected) {
-  const napi_valuetype type = type_of(env, value);
-  if (type == napi_undefined && spec.is_optional) return true;
-  bool fits = false;
+Encoding encode_bytes(napi_env env, napi_value value, Value* out) {
+  bool matches = false;
+  void* data = nullptr;
+  napi_value buffer = value;
+  size_t length = 0, offset = 0;
+  BytesShape shape = BytesShape::kArrayBuffer;
+  if (napi_is_typedarray(env, value, &matches) == napi_ok && matches) {
+    napi_typedarray_type type = napi_uint8_array;
+    if (napi_get_typedarray_info(env, value, &type, &length, &data, &buffer, &offset) != napi_ok) {
+      return Encoding::kMismatch;
+    }
+    const Element* element = nullptr;
+    for (const Element& each : kElements) {
+      if (each.type == type) element = &each;
+    }
+    if (element == nullptr) return Encoding::kMismatch;
+    length *= element->bytes;
+    shape = element->shape;
+  } else if (napi_is_dataview(env, value, &matches) == napi_ok && matches) {
+    shape = BytesShape::kDataView;
+    if (napi_get_dataview_info(env, value, &length, &data, &buffer, &offset) != napi_ok) {
+      return Encoding::kMismatch;
+    }
+  } else if (napi_is_arraybuffer(env, value, &matches) != napi_ok || !matches ||
+             napi_get_arraybuffer_info(env, value, &data, &length) != napi_ok) {
+    return Encoding::kMismatch;
+  }
+  if (length == 0 && is_detached(env, buffer)) return Encoding::kDetached;
+  return copy_bytes({static_cast<const unsigned char*>(data), length}, shape, out);
+}
+
+Encoding encode_string(napi_env env, napi_value value, Value* out) {
+  size_t units = 0;
+  napi_get_value_string_utf16(env, value, nullptr, 0, &units);
+  // Node-API ends the string with a zero unit, which is then not counted.
+  unsigned char* memory = out->set_string((units + 1) * sizeof(char16_t));
+  if (memory == nullptr) return Encoding::kNoMemory;
+  napi_get_value_string_utf16(env, value, reinterpret_cast<char16_t*>(memory), units + 1, &units);
+  out->shorten(units * sizeof(char16_t));
+  return Encoding::kDone;
+}
+
+Encoding encode_bigint(napi_env env, napi_value value, Value* out) {
+  size_t words = 0;
+  int sign = 0;
+  napi_get_value_bigint_words(env, value, nullptr, &words, nullptr);
+  unsigned char* memory = out->set_bigint((words != 0 ? words : 1) * sizeof(uint64_t), false);
+  if (memory == nullptr) return Encoding::kNoMemory;
+  napi_get_value_bigint_words(env, value, &sign, &words, reinterpret_cast<uint64_t*>(memory));
+  out->shorten(words * sizeof(uint64_t));
+  if (sign != 0) out->negate();
+  return Encoding::kDone;
+}
+
+Encoding encode_any(napi_env env, napi_value value, napi_valuetype type, Value* out) {
+  switch (type) {
+    case napi_undefined:
+      out->clear();
+      return Encoding::kDone;
+    case napi_null:
+      out->set_null();
+      return Encoding::kDone;
+    case napi_boolean: {
+      bool truth = false;
+      napi_get_value_bool(env, value, &truth);
+      out->set_boolean(truth);
+      return Encoding::kDone;
+    }
+    case napi_number: {
+      double number = 0;
+      napi_get_value_double(env, value, &number);
+      out->set_number(number);
+      return Encoding::kDone;
+    }
+    case napi_string:
+      return encode_string(env, value, out);
+    case napi_bigint:
+      return encode_bigint(env, value, out);
+    case napi_object:
+      return encode_bytes(env, value, out);
+    default:
+      return Encoding::kMismatch;
+  }
+}
+
+bool has_null(const Value& text) {
+  const ByteSpan units = text.bytes();
+  for (size_t i = 0; i + 1 < units.length; i += 2) {
+    if (units.data[i] == 0 && units.data[i + 1] == 0) return true;
+  }
+  return false;
+}
+
+bool fits(const ArgumentSpec& spec, const Value& value) {
   switch (spec.kind) {
     case ArgumentKind::kAny:
-      fits = true;
-      break;
-    case ArgumentKind::kNumber:
-    case ArgumentKind::kInteger: {
-      double number = 0;
-      fits = type == napi_number && napi_get_value_double(env, value, &number) == napi_ok &&
-             fits_range(spec, number);
-      break;
-    }
+      return true;
     case ArgumentKind::kBoolean:
-      fits = type == napi_boolean;
-      break;
+      return value.kind() == ValueKind::kBoolean;
     case ArgumentKind::kText:
-      fits = type == napi_string;
-      break;
+      return value.kind() == ValueKind::kString && !has_null(value);
     case ArgumentKind::kBytes:
-      fits = type == napi_object;
+      return value.kind() == ValueKind::kBytes;
+    case ArgumentKind::kNumber:
+    case ArgumentKind::kInteger:
       break;
   }
-  if (fits && any_from_js(env, value, out)) return true;
-  *expected = expected_text(spec);
+  if (value.kind() != ValueKind::kNumber) return false;
+  const double number = value.number();
+  if (spec.kind == ArgumentKind::kInteger && std::trunc(number) != number) return false;
+  return number >= spec.least && number <= spec.most;
+}
+
+}  // namespace
+
+bool encode(napi_env env, napi_value value, const ArgumentSpec& spec, Value* out,
+            Refusal* refusal) {
+  napi_valuetype type = napi_undefined;
+  napi_typeof(env, value, &type);
+  if (type == napi_undefined && spec.is_optional) {
+    out->clear();
+    return true;
+  }
+  const Encoding encoding = encode_any(env, value, type, out);
+  if (encoding == Encoding::kDone && fits(spec, *out)) return true;
+  const bool any = spec.kind == ArgumentKind::kAny;
+  refusal->code = encoding == Encoding::kNoMemory ? "ERR_HEDDLE_MEMORY"
+                  : any                           ? "ERR_HEDDLE_VALUE"
+                                                  : "ERR_HEDDLE_ARGUMENT";
+  refusal->expected = expectation(spec);
+  refusal->got = description(env, value);
+  if (encoding == Encoding::kDetached) refusal->got += " whose memory was transferred away";
+  if (spec.kind == ArgumentKind::kText && type == napi_string) refusal->got += " with one";
   return false;
 }
 
 namespace {
 
-napi_value bytes_to_js(napi_env env, const Value& value) {
+napi_value decode_bytes(napi_env env, const Value& value) {
   const ByteSpan bytes = value.bytes();
-  void* data = nullptr;
-  napi_value buffer, result;
-  if (napi_create_arraybuffer(env, bytes.length, &data, &buffer) != napi_ok) return nullptr;
-  if (bytes.length != 0) std::memcpy(data, bytes.data, bytes.length);
+  void* memory = nullptr;
+  napi_value buffer = nullptr, view = nullptr;
+  if (napi_create_arraybuffer(env, bytes.length, &memory, &buffer) != napi_ok) return nullptr;
+  if (bytes.length != 0) std::memcpy(memory, bytes.data, bytes.length);
   if (value.shape() == BytesShape::kArrayBuffer) return buffer;
   if (value.shape() == BytesShape::kDataView) {
-    napi_create_dataview(env, bytes.length, buffer, 0, &result);
-    return result;
+    napi_create_dataview(env, bytes.length, buffer, 0, &view);
+    return view;
   }
-  const napi_typedarray_type type = array_type(value.shape());
-  const size_t count = bytes.length / kTypedArrays[type].element_bytes;
-  napi_create_typedarray(env, type, count, buffer, 0, &result);
-  return result;
-}
-
-void set_string(napi_env env, napi_value object, const char* key, const std::string& text) {
-  napi_value value;
-  napi_create_string_utf8(env, text.data(), text.size(), &value);
-  napi_set_named_property(env, object, key, value);
+  for (const Element& each : kElements) {
+    if (each.shape != value.shape()) continue;
+    napi_create_typedarray(env, each.type, bytes.length / each.bytes, buffer, 0, &view);
+  }
+  return view;
 }
 
 }  // namespace
 
-napi_value value_to_js(napi_env env, const Value& value) {
+napi_value decode(napi_env env, const Value& value) {
   napi_value result = nullptr;
   const ByteSpan bytes = value.bytes();
   switch (value.kind()) {
@@ -268,32 +293,38 @@ napi_value value_to_js(napi_env env, const Value& value) {
       napi_create_double(env, value.number(), &result);
       break;
     case ValueKind::kBigint:
-      napi_create_bigint_words(env, value.is_negative() ? 1 : 0, bytes.length / 8,
+      napi_create_bigint_words(env, value.is_negative() ? 1 : 0, bytes.length / sizeof(uint64_t),
                                reinterpret_cast<const uint64_t*>(bytes.data), &result);
       break;
     case ValueKind::kString:
-      napi_create_string_utf16(env, reinterpret_cast<const char16_t*>(bytes.data), bytes.length / 2,
-                               &result);
+      napi_create_string_utf16(env, reinterpret_cast<const char16_t*>(bytes.data),
+                               bytes.length / sizeof(char16_t), &result);
       break;
     case ValueKind::kBytes:
-      result = bytes_to_js(env, value);
+      result = decode_bytes(env, value);
       break;
   }
   return result;
 }
 
-napi_value failure_to_js(napi_env env, const TaskRecord& record) {
-  napi_value failure, number;
-  napi_create_object(env, &failure);
-  set_string(env, failure, "code", record.error_code);
-  set_string(env, failure, "message", record.error_message);
-  if (record.error_number != 0) {
-    napi_create_int32(env, -record.error_number, &number);  // negative, as in Node's errors
-    napi_set_named_property(env, failure, "errno", number);
-    set_string(env, failure, "syscall", record.error_system_call);
-    set_string(env, failure, "path", record.error_path);
-  }
-  return failure;
+std::string string_from_js(napi_env env, napi_value value) {
+  size_t length = 0;
+  napi_get_value_string_utf8(env, value, nullptr, 0, &length);
+  std::string text(length, '\0');
+  napi_get_value_string_utf8(env, value, text.data(), length + 1, &length);
+  return text;
+}
+
+napi_value string_to_js(napi_env env, const std::string& text) {
+  napi_value value = nullptr;
+  napi_create_string_utf8(env, text.data(), text.size(), &value);
+  return value;
+}
+
+void set_number(napi_env env, napi_value object, const char* key, double number) {
+  napi_value value = nullptr;
+  napi_create_double(env, number, &value);
+  napi_set_named_property(env, object, key, value);
 }
 
 }  // namespace heddle

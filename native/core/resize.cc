@@ -75,14 +75,7 @@ void Scheduler::empty_processor(Processor* processor) noexcept {
   for (RunStack*& place : processor->run_stacks) {
     RunStack* run_stack = place;
     place = nullptr;
-    if (run_stack == nullptr) continue;
-    run_stack->attached.store_release(0);
-    if (!run_stack->try_acquire()) continue;  // its executor gives it back when it is unused
-    if (run_stack->bound.load_acquire() == 0) {
-      give_run_stack(run_stack);
-    } else if (run_stack->release()) {
-      items.push_back(run_stack);
-    }
+    if (run_stack != nullptr && run_stack->detach()) items.push_back(run_stack);
   }
   global_.push(items);
   if (processor->index != 0) processor->timers.move_to(processor_at(0)->timers);

@@ -46,23 +46,48 @@ Fiber* RunStack::take_ready() noexcept {
   return static_cast<Fiber*>(ready.pop_front());
 }
 
+bool RunStack::unused() const noexcept {
+  return attached.load_acquire() == 0 && bound.load_acquire() == 0 && queued.load_acquire() == 0;
+}
+
 bool RunStack::release() noexcept {
-  const bool more = !ready.empty();
-  executing.store_release(0);
-  fence_seq_cst();  // pairs with the fence in post
-  if (!more && inbox.load_relaxed() == nullptr) return false;
-  uint32_t no = 0;
-  return queued.compare_exchange_acq_rel(no, 1);
+  do {
+    uint32_t no = 0;
+    if (unused() && queued.compare_exchange_acq_rel(no, 1)) {
+      LockGuard guard(free_lock);
+      next = free_list;
+      free_list = this;
+      return false;
+    }
+    const bool more = !ready.empty();
+    executing.store_release(0);
+    fence_seq_cst();  // pairs with the fences in post, detach and hold_run_stack
+    if (more || inbox.load_relaxed() != nullptr) {
+      no = 0;
+      return queued.compare_exchange_acq_rel(no, 1);
+    }
+    // Who detached it or took it out of a queue meanwhile has left it to us.
+  } while (unused() && try_acquire());
+  return false;
+}
+
+bool RunStack::detach() noexcept {
+  attached.store_release(0);
+  fence_seq_cst();  // pairs with the fence in release
+  return try_acquire() && release();
 }
 
 RunStack* take_run_stack() noexcept {
+  RunStack* found = nullptr;
   {
     LockGuard guard(free_lock);
-    if (free_list != nullptr) {
-      RunStack* found = free_list;
-      free_list = static_cast<RunStack*>(found->next);
-      return found;
-    }
+    found = free_list;
+    if (found != nullptr) free_list = static_cast<RunStack*>(found->next);
+  }
+  if (found != nullptr) {
+    found->attached.store_relaxed(1);
+    found->queued.store_release(0);
+    return found;
   }
   int error = 0;
   Stack* stack = stack_pool(stack_size_log2(kRunStackBytes)).take(&error);
@@ -70,14 +95,8 @@ RunStack* take_run_stack() noexcept {
   auto* fresh = new (std::nothrow) RunStack(stack);
   HEDDLE_CHECK(fresh != nullptr, "out of memory for a run stack");
   fresh->executing.store_relaxed(1);
+  fresh->attached.store_relaxed(1);
   return fresh;
-}
-
-void give_run_stack(RunStack* run_stack) noexcept {
-  HEDDLE_DCHECK(run_stack->bound.load_relaxed() == 0, "a run stack with fibers is given back");
-  LockGuard guard(free_lock);
-  run_stack->next = free_list;
-  free_list = run_stack;
 }
 
 }  // namespace heddle

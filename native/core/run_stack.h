@@ -11,6 +11,8 @@
 //   inbox again after it has let go.
 // - A run stack that is executing for long (a hog is on it) gets no new fibers: the try-lock fails
 //   and the processor starts them elsewhere.
+// - The last to let go of a stack that is detached, has no bound fibers and is in no queue puts it
+//   among the free ones. There it stays held and queued, so that a late `post` leaves it alone.
 #pragma once
 
 #include "core/atomic.h"
@@ -31,8 +33,10 @@ struct RunStack : Runnable {
   bool post(Fiber* fiber) noexcept;
   // Holder only.
   Fiber* take_ready() noexcept;
-  // Holder only; true if the caller must queue the stack.
+  // Holder only. True if the caller must queue the stack.
   bool release() noexcept;
+  // Its processor starts no more fibers on it. True if the caller must queue it.
+  bool detach() noexcept;
 
   Stack* const stack;
   Atomic<uint32_t> executing{0};
@@ -41,11 +45,12 @@ struct RunStack : Runnable {
   RunnableList ready;
   Atomic<uint32_t> bound{0};     // started fibers that have not ended
   Atomic<uint32_t> attached{0};  // some processor starts fibers here
+
+ private:
+  bool unused() const noexcept;
 };
 
-// A run stack that nobody uses, held (executing) by the caller; nullptr without memory.
+// An attached run stack that nobody uses, held by the caller; nullptr without memory.
 RunStack* take_run_stack() noexcept;
-// Called by the holder of a detached run stack without bound fibers.
-void give_run_stack(RunStack* run_stack) noexcept;
 
 }  // namespace heddle

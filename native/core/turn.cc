@@ -1,5 +1,7 @@
 #include "core/turn.h"
 
+#include <utility>
+
 #include "core/check.h"
 #include "core/fiber_local.h"
 #include "core/park.h"
@@ -108,14 +110,14 @@ Machine* start_on_own_stack(Machine* machine, Fiber* fiber) noexcept {
 }
 
 // A run stack of this processor that is free right now, held by the machine on return.
-RunStack* acquire_start_stack(Processor* processor) noexcept {
+RunStack* acquire_start_stack(Machine* machine) noexcept {
+  Processor* processor = machine->processor;
   constexpr uint32_t kRotateMask = 31;
   for (uint32_t attempt = 0; attempt < Processor::kRunStacks; ++attempt) {
     const uint32_t at = (processor->run_stack_turn + attempt) % Processor::kRunStacks;
     RunStack*& place = processor->run_stacks[at];
     if (place == nullptr) {
       place = take_run_stack();
-      if (place != nullptr) place->attached.store_relaxed(1);
       return place;
     }
     if (place->try_acquire()) {
@@ -128,14 +130,13 @@ RunStack* acquire_start_stack(Processor* processor) noexcept {
   RunStack* fresh = take_run_stack();
   if (fresh == nullptr) return nullptr;
   RunStack*& place = processor->run_stacks[processor->run_stack_turn++ % Processor::kRunStacks];
-  place->attached.store_release(0);
-  place = fresh;
-  fresh->attached.store_relaxed(1);
+  RunStack* replaced = std::exchange(place, fresh);
+  if (replaced->detach()) machine->scheduler->enqueue_local(processor, replaced, false);
   return fresh;
 }
 
 Machine* start_compact(Machine* machine, Fiber* fiber) noexcept {
-  RunStack* run_stack = acquire_start_stack(machine->processor);
+  RunStack* run_stack = acquire_start_stack(machine);
   if (run_stack == nullptr) return fail_without_stack(machine, fiber);
   machine->run_stack = run_stack;
   machine->run_stack_budget = kRunStackBudget;
@@ -155,12 +156,6 @@ Machine* resume_compact(Machine* machine, Fiber* fiber) noexcept {
 void release_run_stack(Machine* machine) noexcept {
   RunStack* run_stack = machine->run_stack;
   machine->run_stack = nullptr;
-  const bool unused = run_stack->attached.load_acquire() == 0 &&
-                      run_stack->bound.load_acquire() == 0 && run_stack->ready.empty();
-  if (unused) {
-    give_run_stack(run_stack);  // stays held: nobody can post to it
-    return;
-  }
   if (run_stack->release()) {
     machine->scheduler->enqueue_local(machine->processor, run_stack, false);
   }

@@ -63,6 +63,7 @@ class Value {
     if (kind_ >= ValueKind::kBigint) release();
     kind_ = ValueKind::kUndefined;
   }
+  void negate() noexcept { flag_ = flag_ != 0 ? 0 : 1; }  // a bigint
   void set_null() noexcept { become(ValueKind::kNull, 0); }
   void set_boolean(bool value) noexcept { become(ValueKind::kBoolean, value ? 1 : 0); }
   void set_number(double value) noexcept {
