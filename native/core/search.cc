@@ -322,7 +322,8 @@ bool Scheduler::sleep_idle(Machine* machine) noexcept {
   }
   if (work_visible(processor)) {
     LockGuard guard(lock_);
-    if (remove_idle_locked(processor)) {
+    // Another machine may have claimed the processor, and may have gone to sleep with it since.
+    if (machine->processor == processor && remove_idle_locked(processor)) {
       if (was_searching) {
         machine->searching = true;
         searching_.fetch_add_seq_cst(1);
