@@ -4,16 +4,24 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { HeddleError } from './errors.js';
 
-/** What became of a task, the second of its three numbers in a batch. */
-export const Status = { undefined: 0, number: 1, extra: 2, cancelled: 3, failed: 4 } as const;
+/** What became of a task: the second number of its entry in a batch. */
+export const Status = { undefined: 0, number: 1, value: 2, cancelled: 3, failed: 4 } as const;
 
-/** A failed task, as native code describes it. */
-export interface NativeFailure {
-  code: string;
-  message: string;
-  errno?: number;
-  syscall?: string;
-  path?: string;
+/** A failed task: heddle's code, C++ class, message, errno (negative), its name, call and path. */
+export type NativeFailure = readonly [
+  code: string,
+  type: string,
+  message: string,
+  errno: number,
+  errnoName: string,
+  syscall: string,
+  path: string,
+];
+
+/** Nanoseconds: of the newest thread, and the median of the newest 256. */
+export interface ThreadMeasure {
+  last: number;
+  median: number;
 }
 
 export interface NativeStats {
@@ -48,28 +56,60 @@ export interface NativeStats {
     global: number;
     stolen: number;
   }[];
-  threads: { started: number; createNs: number; firstRunNs: number; joinNs: number };
+  /** Threads that tasks had for themselves: how long creation, the way to the kernel and the end took. */
+  threads: {
+    started: number;
+    createNs: ThreadMeasure;
+    firstRunNs: ThreadMeasure;
+    joinNs: ThreadMeasure;
+  };
 }
 
-export const SpawnFlags = { compact: 1, lockToThread: 2, onThread: 4 } as const;
+export interface NativeKernelInfo {
+  name: string;
+  argumentCount: number;
+  stack: 'compact' | 'standard';
+}
+
+/** Bits of `mode`. */
+export const Mode = { compact: 1, standard: 2, lockToThread: 4, onThread: 8 } as const;
+
+/** A start that was refused: nothing was queued. */
+type Refused = string | undefined;
 
 export interface Binding {
-  /** Once per isolate; returns the buffer of batches: slot, status, value per finished task. */
-  setDispatcher(dispatcher: (count: number, extras: unknown[] | undefined) => void): Float64Array;
-  spawn(kernel: number, slot: number): void;
+  /**
+   * Once per isolate. `dispatch` is called when tasks have ended; `take` then writes their entries
+   * (slot, status) and their result into `numbers` or `values`, at the same index.
+   */
+  attach(
+    dispatch: () => void,
+    makeError: (code: string, problem: string) => Error,
+    entries: Uint32Array,
+    numbers: Float64Array,
+    values: unknown[],
+  ): void;
+  /** How many entries it wrote; 0 at the end of the batch. */
+  take(): number;
+  /** For a kernel without arguments. */
+  spawn(kernel: number, slot: number): Refused;
+  /** `stackBytes` 0: the default. Throws if an argument is wrong. */
   spawnWith(
     kernel: number,
     slot: number,
-    args: unknown[],
+    mode: number,
     stackBytes: number,
-    flags: number,
     name: string | undefined,
-  ): void;
-  sleep(slot: number, ms: number): void;
-  cancel(slot: number): void;
-  /** 0 runnable, 1 running, 2 waiting, 3 finished. */
-  taskState(slot: number): number;
-  kernels(): string[];
+    count: number,
+    first?: unknown,
+    second?: unknown,
+  ): Refused;
+  sleep(slot: number, ms: number): Refused;
+  /** True if the task has ended by this, and will not be dispatched. */
+  cancel(slot: number): boolean;
+  /** 0 runnable, 1 running, 2 waiting. */
+  state(slot: number): number;
+  kernels(): NativeKernelInfo[];
   getProcessors(): number;
   setProcessors(count: number): void;
   stats(): NativeStats;

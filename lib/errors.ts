@@ -7,6 +7,10 @@ export const errorCodes = {
     cause: 'the thing to spawn is not a kernel',
     remedy: 'pass one of `kernels`, for example spawn(kernels.sha256, bytes)',
   },
+  ERR_HEDDLE_VALUE: {
+    cause: 'a value cannot be copied to where it should go',
+    remedy: 'pass numbers, strings, booleans, bigints, null, undefined or bytes',
+  },
   ERR_HEDDLE_ARGUMENT: {
     cause: 'an argument has the wrong type, or there are too many or too few',
     remedy: 'pass what the kernel’s type says',
@@ -31,13 +35,13 @@ export const errorCodes = {
     cause: 'the system refuses another OS thread',
     remedy: 'raise `ulimit -u`, kernel.threads-max or the pids limit, or use fibers',
   },
-  ERR_HEDDLE_CRYPTO: {
-    cause: 'OpenSSL could not start a digest',
-    remedy: 'check whether a FIPS policy forbids the algorithm',
-  },
   ERR_HEDDLE_KERNEL: {
     cause: 'a kernel threw an exception without a code',
     remedy: 'the message is the kernel’s own',
+  },
+  ERR_HEDDLE_BENCHMARK: {
+    cause: 'a native benchmark could not run',
+    remedy: 'the message says what it lacked',
   },
   ERR_HEDDLE_LOAD: {
     cause: 'the native addon could not be loaded',
@@ -62,14 +66,10 @@ export function isErrorCode(code: unknown): code is ErrorCode {
   return typeof code === 'string' && Object.hasOwn(errorCodes, code);
 }
 
-/** Calls into the addon, whose refusals are plain errors with a code of the list. */
-export function callNative<T>(call: () => T): T {
-  try {
-    return call();
-  } catch (error) {
-    const { code, message } = error as Error & { code?: unknown };
-    throw isErrorCode(code) ? new HeddleError(code, message) : error;
-  }
+/** What native code says, which knows codes only as text; a test holds both lists together. */
+export function nativeError(code: string, problem?: string): HeddleError {
+  if (!isErrorCode(code)) throw new TypeError(`expected a code of heddle, got ${describe(code)}`);
+  return new HeddleError(code, problem ?? errorCodes[code].cause);
 }
 
 /** How a value reads in "got …". */

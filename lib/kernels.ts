@@ -1,5 +1,6 @@
 // The built-in native tasks, with their types. A kernel is an object that names a C++ function.
 import { binding } from './binding.js';
+import { HeddleError } from './errors.js';
 
 declare const signature: unique symbol;
 
@@ -17,22 +18,25 @@ class NativeKernel<A extends unknown[], R> implements Kernel<A, R> {
   constructor(
     readonly name: string,
     readonly id: number,
-    readonly compact: boolean,
-    readonly takesNothing: boolean,
+    readonly takesArguments: boolean,
+    readonly stack: 'compact' | 'standard',
   ) {}
 }
 
-const names = binding.kernels();
+const infos = binding.kernels();
 
-function kernel<A extends unknown[], R>(name: string, compact = false): Kernel<A, R> {
-  return Object.freeze(new NativeKernel<A, R>(name, names.indexOf(name), compact, name === 'noop'));
+function kernel<A extends unknown[], R>(name: string): Kernel<A, R> {
+  const id = infos.findIndex((info) => info.name === name);
+  const info = infos[id];
+  if (info === undefined) throw new HeddleError('ERR_HEDDLE_LOAD', `the addon has no ${name}`);
+  return Object.freeze(new NativeKernel<A, R>(name, id, info.argumentCount > 0, info.stack));
 }
 
 export const kernels = Object.freeze({
   /** Does nothing. */
   noop: kernel<[], undefined>('noop'),
   /** Sleeps `ms` milliseconds on its fiber; never early, negative at once, Infinity for ever. */
-  sleep: kernel<[ms: number], undefined>('sleep', true),
+  sleep: kernel<[ms: number], undefined>('sleep'),
   /** Computes for `ms` milliseconds and gives its turns; a hog, unless it makes checkpoints. */
   spin: kernel<[ms: number, checkpoints?: boolean], number>('spin'),
   /** The n-th Fibonacci number by naive recursion, n stack frames deep. */
@@ -42,7 +46,7 @@ export const kernels = Object.freeze({
   /** CRC-32 as in gzip and PNG, 0 to 2³²−1. */
   crc32: kernel<[bytes: BytesLike], number>('crc32'),
   /** The contents of a file; fails like `fs.readFile`, with `code`, `errno`, `syscall`, `path`. */
-  readFile: kernel<[path: string], Uint8Array>('readFile', true),
+  readFile: kernel<[path: string], Uint8Array>('readFile'),
   /** Gives its argument back, after a copy in each direction. */
   echo: kernel<[value?: unknown], unknown>('echo'),
   /** Throws: what becomes of a kernel’s exceptions. */

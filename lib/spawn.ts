@@ -1,10 +1,10 @@
 // spawn: checks everything, makes the promise, and hands the task to native code.
-import { binding, SpawnFlags } from './binding.js';
-import { callNative, describe, HeddleError } from './errors.js';
+import { binding, Mode } from './binding.js';
+import { describe, HeddleError } from './errors.js';
 import { nativeKernel } from './kernels.js';
 import type { Kernel } from './kernels.js';
-import { createTask, discardTask, followSignal } from './task.js';
-import type { Task, TaskPromise } from './task.js';
+import { refuseTask, startTask, TaskPromise } from './task.js';
+import type { Task } from './task.js';
 
 export interface SpawnOptions {
   /** For reports and snapshots; default: the kernel's name. */
@@ -29,7 +29,6 @@ export interface KernelOptions extends SpawnOptions {
 
 const kMinStackBytes = 4096;
 const kMaxStackBytes = 2 ** 30;
-const kNoArguments: never[] = [];
 
 function stackBytes(value: number, option: string): number {
   if (typeof value !== 'number' || !(value >= kMinStackBytes && value <= kMaxStackBytes)) {
@@ -49,15 +48,15 @@ function refuse(option: string, expected: string, got: unknown): never {
   );
 }
 
-/** Bytes of stack (0 = default) and flags, as native code takes them. */
-function readStack(options: KernelOptions, compactByDefault: boolean): [number, number] {
+/** Mode bits and bytes of stack (0 = default), as native code takes them. */
+function readStack(options: KernelOptions, kernelStack: 'compact' | 'standard'): [number, number] {
   const { stack, stackSize, lockToThread, on } = options;
   if (on !== undefined && on !== 'thread') refuse('on', "'thread'", on);
   if (lockToThread !== undefined && typeof lockToThread !== 'boolean') {
     refuse('lockToThread', 'a boolean', lockToThread);
   }
   let bytes = stackSize === undefined ? 0 : stackBytes(stackSize, 'stackSize');
-  let compact = compactByDefault && bytes === 0 && lockToThread !== true;
+  let compact = kernelStack === 'compact' && bytes === 0 && lockToThread !== true;
   if (typeof stack === 'number') {
     bytes = stackBytes(stack, 'stack');
     compact = false;
@@ -70,27 +69,18 @@ function readStack(options: KernelOptions, compactByDefault: boolean): [number, 
     refuse('lockToThread', 'a standard stack, since a compact fiber cannot keep a thread', true);
   }
   if (compact && bytes !== 0) refuse('stackSize', "nothing beside stack: 'compact'", bytes);
-  const flags =
-    (compact ? SpawnFlags.compact : 0) |
-    (lockToThread === true ? SpawnFlags.lockToThread : 0) |
-    (on === 'thread' ? SpawnFlags.onThread : 0);
-  return [bytes, flags];
+  const mode =
+    (compact ? Mode.compact : Mode.standard) |
+    (lockToThread === true ? Mode.lockToThread : 0) |
+    (on === 'thread' ? Mode.onThread : 0);
+  return [mode, bytes];
 }
 
-function checkSignal(signal: unknown): void {
+/** Throws unless it is an AbortSignal, or undefined. */
+export function checkSignal(signal: unknown): void {
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     refuse('signal', 'an AbortSignal', signal);
   }
-}
-
-/** A task that never ran, because its signal had fired before. */
-export function abortedTask<T>(name: string, signal: AbortSignal): TaskPromise<T> {
-  const task = createTask<T>(name);
-  discardTask(task as TaskPromise<unknown>);
-  task.ending = 'cancelled';
-  task.catch(() => {});
-  task.reject(signal.reason);
-  return task;
 }
 
 function targetError(target: unknown): HeddleError {
@@ -103,17 +93,10 @@ function spawnWithOptions(options: KernelOptions, target: unknown, args: unknown
   const { name, signal } = options;
   if (name !== undefined && typeof name !== 'string') refuse('name', 'a string', name);
   checkSignal(signal);
-  const [bytes, flags] = readStack(options, kernel.compact);
-  if (signal?.aborted) return abortedTask(name ?? kernel.name, signal);
-  const task = createTask<unknown>(name ?? kernel.name);
-  try {
-    callNative(() => binding.spawnWith(kernel.id, task.slot, args, bytes, flags, name));
-  } catch (error) {
-    discardTask(task);
-    throw error;
-  }
-  if (signal !== undefined) followSignal(task, signal);
-  return task;
+  const [mode, bytes] = readStack(options, kernel.stack);
+  return startTask(name ?? kernel.name, signal, (slot) =>
+    binding.spawnWith(kernel.id, slot, mode, bytes, name, args.length, args[0], args[1]),
+  );
 }
 
 /**
@@ -136,22 +119,13 @@ export function spawn(first: unknown, ...rest: unknown[]): Task<unknown> {
     if (typeof first !== 'object' || first === null) throw targetError(first);
     return spawnWithOptions(first as KernelOptions, rest[0], rest.slice(1));
   }
-  const task = createTask<unknown>(kernel.name);
-  try {
-    if (rest.length === 0) {
-      // The fast path checks nothing: a kernel that wants arguments goes the long way below.
-      if (kernel.takesNothing) binding.spawn(kernel.id, task.slot);
-      else callNative(() => spawnDefault(kernel.id, task.slot, kNoArguments, kernel.compact));
-    } else {
-      callNative(() => spawnDefault(kernel.id, task.slot, rest, kernel.compact));
-    }
-  } catch (error) {
-    discardTask(task);
-    throw error;
+  if (kernel.takesArguments || rest.length > 0) {
+    return startTask(kernel.name, undefined, (slot) =>
+      binding.spawnWith(kernel.id, slot, 0, 0, undefined, rest.length, rest[0], rest[1]),
+    );
   }
+  const task = new TaskPromise<unknown>(kernel.name);
+  const refusal = binding.spawn(kernel.id, task.slot);
+  if (refusal !== undefined) refuseTask(task, refusal);
   return task;
-}
-
-function spawnDefault(id: number, slot: number, args: unknown[], compact: boolean): void {
-  binding.spawnWith(id, slot, args, 0, compact ? SpawnFlags.compact : 0, undefined);
 }

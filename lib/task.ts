@@ -4,7 +4,7 @@
 // code knows of it. Free slots are reused last in, first out.
 import { binding, Status } from './binding.js';
 import type { NativeFailure } from './binding.js';
-import { HeddleError, isErrorCode } from './errors.js';
+import { HeddleError, nativeError } from './errors.js';
 
 export type TaskState = 'runnable' | 'running' | 'waiting' | 'done' | 'failed' | 'cancelled';
 
@@ -29,105 +29,156 @@ const capture = (resolve: (value: unknown) => void, reject: (reason: unknown) =>
 /** How a task ends: `done`, `failed` or `cancelled`; empty while it is pending. */
 type Ending = '' | 'done' | 'failed' | 'cancelled';
 
-export class TaskPromise<T> extends Promise<T> {
-  declare readonly id: number;
-  declare readonly name: string;
-  declare slot: number;
-  declare ending: Ending;
-  declare reason: unknown;
-  declare resolve: (value: unknown) => void;
-  declare reject: (reason: unknown) => void;
-  declare release: (() => void) | undefined;
+const tasks: (TaskPromise<unknown> | undefined)[] = [];
+const freeSlots: number[] = [];
+let nextId = 1;
+
+export class TaskPromise<T> extends Promise<T> implements Task<T> {
+  readonly id: number;
+  readonly name: string;
+  readonly slot: number;
+  ending: Ending;
+  reason: unknown;
+  resolve: (value: unknown) => void;
+  reject: (reason: unknown) => void;
+  release: (() => void) | undefined;
+
+  constructor(name: string) {
+    super(capture as never);
+    this.id = nextId++;
+    this.name = name;
+    this.slot = freeSlots.pop() ?? tasks.length;
+    this.ending = '';
+    this.reason = undefined;
+    this.resolve = newResolve;
+    this.reject = newReject;
+    this.release = undefined;
+    tasks[this.slot] = this as TaskPromise<unknown>;
+  }
 
   get state(): TaskState {
     if (this.ending !== '') return this.ending;
-    return kStates[binding.taskState(this.slot)] ?? 'running';
+    return kStates[binding.state(this.slot)] ?? 'running';
   }
 
   cancel(reason?: unknown): void {
     if (this.ending !== '' || this.reason !== undefined) return;
     this.reason = reason ?? new DOMException(`task ${this.name} was cancelled`, 'AbortError');
-    // The rejection is the caller's own doing, so nobody has to await it.
-    this.catch(() => {});
-    binding.cancel(this.slot);
+    if (binding.cancel(this.slot)) {
+      giveSlot(this);
+      endCancelled(this);
+    }
   }
 }
 // V8 awaits a promise without a wrapper if its `constructor` is Promise itself: so the prototype has
 // no own one, and derived promises (then, catch) are plain ones.
 delete (TaskPromise.prototype as { constructor?: unknown }).constructor;
 
-const tasks: (TaskPromise<unknown> | undefined)[] = [];
-const freeSlots: number[] = [];
-let nextId = 1;
-
-export function createTask<T>(name: string): TaskPromise<T> {
-  const task = new TaskPromise<T>(capture as never) as TaskPromise<T> & {
-    id: number;
-    name: string;
-  };
-  task.id = nextId++;
-  task.name = name;
-  task.slot = freeSlots.pop() ?? tasks.length;
-  task.ending = '';
-  task.reason = undefined;
-  task.resolve = newResolve;
-  task.reject = newReject;
-  task.release = undefined;
-  tasks[task.slot] = task as TaskPromise<unknown>;
-  return task;
-}
-
-/** Gives back the slot of a task that was refused; its promise is never seen by anyone. */
-export function discardTask(task: TaskPromise<unknown>): void {
+function giveSlot(task: TaskPromise<unknown>): void {
   tasks[task.slot] = undefined;
   freeSlots.push(task.slot);
+  if (task.release !== undefined) task.release();
+}
+
+function endCancelled(task: TaskPromise<unknown>): void {
+  task.ending = 'cancelled';
+  // The rejection is the caller's own doing, so nobody has to await it.
+  task.catch(() => {});
+  task.reject(task.reason);
 }
 
 /** Ties a task to a signal. The listener is gone when the task has settled. */
-export function followSignal(task: TaskPromise<unknown>, signal: AbortSignal): void {
+function followSignal(task: TaskPromise<unknown>, signal: AbortSignal): void {
   const onAbort = (): void => task.cancel(signal.reason);
   signal.addEventListener('abort', onAbort, { once: true });
   task.release = () => signal.removeEventListener('abort', onAbort);
 }
 
-function failureOf(failure: NativeFailure): Error {
-  if (isErrorCode(failure.code)) return new HeddleError(failure.code, failure.message);
-  if (failure.code === '') return new HeddleError('ERR_HEDDLE_KERNEL', failure.message);
-  const { code, errno, syscall, path } = failure;
-  return Object.assign(new Error(failure.message), { code, errno, syscall, path });
+/**
+ * A task for `start` to begin, which is given the slot. What it throws, or the code that it returns,
+ * is thrown: nothing was queued then. A signal that has fired keeps it from beginning.
+ */
+export function startTask<T>(
+  name: string,
+  signal: AbortSignal | undefined,
+  start: (slot: number) => string | undefined,
+): Task<T> {
+  const task = new TaskPromise<T>(name);
+  if (signal?.aborted) {
+    giveSlot(task);
+    task.reason = signal.reason;
+    endCancelled(task);
+    return task;
+  }
+  let refusal: string | undefined;
+  try {
+    refusal = start(task.slot);
+  } catch (error) {
+    giveSlot(task);
+    throw error;
+  }
+  if (refusal !== undefined) refuseTask(task, refusal);
+  if (signal !== undefined) followSignal(task, signal);
+  return task;
 }
 
-// One call per batch. Reactions of the promises run after it, as microtasks.
-function dispatch(count: number, extras: unknown[] | undefined): void {
-  let extra = 0;
-  for (let i = 0; i < count; i += 1) {
-    const slot = batch[i * 3]!;
-    const task = tasks[slot]!;
-    tasks[slot] = undefined;
-    freeSlots.push(slot);
-    if (task.release !== undefined) task.release();
-    switch (batch[i * 3 + 1]) {
-      case Status.undefined:
-        task.ending = 'done';
-        task.resolve(undefined);
-        break;
-      case Status.number:
-        task.ending = 'done';
-        task.resolve(batch[i * 3 + 2]);
-        break;
-      case Status.extra:
-        task.ending = 'done';
-        task.resolve(extras![extra++]);
-        break;
-      case Status.cancelled:
-        task.ending = 'cancelled';
-        task.reject(task.reason);
-        break;
-      default:
-        task.ending = 'failed';
-        task.reject(failureOf(extras![extra++] as NativeFailure));
+/** Gives the slot of a task back that native code has refused, and throws why. */
+export function refuseTask(task: TaskPromise<unknown>, code: string): never {
+  giveSlot(task);
+  throw nativeError(code);
+}
+
+function failureOf(failure: NativeFailure): Error {
+  const [code, type, message, errno, errnoName, syscall, path] = failure;
+  if (code !== '') return nativeError(code);
+  if (errno === 0) {
+    return new HeddleError('ERR_HEDDLE_KERNEL', type === '' ? message : `${type}: ${message}`);
+  }
+  const words = `${errnoName}: ${message}, ${syscall} '${path}'`;
+  return Object.assign(new Error(words), { code: errnoName, errno, syscall, path });
+}
+
+const kBatch = 1024;
+const entries = new Uint32Array(2 * kBatch);
+const numbers = new Float64Array(kBatch);
+const values: unknown[] = new Array<unknown>(kBatch).fill(undefined);
+
+function settle(at: number): void {
+  const task = tasks[entries[2 * at]!]!;
+  giveSlot(task);
+  switch (entries[2 * at + 1]) {
+    case Status.undefined:
+      task.ending = 'done';
+      task.resolve(undefined);
+      break;
+    case Status.number:
+      task.ending = 'done';
+      task.resolve(numbers[at]);
+      break;
+    case Status.value: {
+      const value = values[at];
+      values[at] = undefined;
+      task.ending = 'done';
+      task.resolve(value);
+      break;
+    }
+    case Status.cancelled:
+      endCancelled(task);
+      break;
+    default: {
+      const failure = values[at] as NativeFailure;
+      values[at] = undefined;
+      task.ending = 'failed';
+      task.reject(failureOf(failure));
     }
   }
 }
 
-const batch = binding.setDispatcher(dispatch);
+// Reactions of the promises run after it, as microtasks.
+function dispatch(): void {
+  for (let count = binding.take(); count !== 0; count = binding.take()) {
+    for (let at = 0; at < count; at += 1) settle(at);
+  }
+}
+
+binding.attach(dispatch, nativeError, entries, numbers, values);

@@ -61,7 +61,8 @@ void Environment::attach(const Face& face) {
   entries_ = static_cast<uint32_t*>(memory);
   napi_get_typedarray_info(env_, face.numbers, nullptr, &number_count, &memory, nullptr, nullptr);
   numbers_ = static_cast<double*>(memory);
-  capacity_ = static_cast<uint32_t>(number_count < entry_count / 2 ? number_count : entry_count / 2);
+  capacity_ =
+      static_cast<uint32_t>(number_count < entry_count / 2 ? number_count : entry_count / 2);
   napi_create_reference(env_, face.dispatch, 1, &dispatch_);
   napi_create_reference(env_, face.make_error, 1, &make_error_);
   napi_create_reference(env_, face.entries, 1, &entries_reference_);

@@ -22,9 +22,9 @@ class Environment {
   // nullptr, with a JavaScript exception pending, on failure.
   static Environment* create(napi_env env);
 
-  // What JavaScript owns and native code uses: the function that settles a batch, the one that makes
-  // an error of (code, message), two numbers per task (slot, status) and one (its result), and an
-  // array for results that are no numbers.
+  // What JavaScript owns and native code uses: the function that settles a batch, the one that
+  // makes an error of (code, message), two numbers per task (slot, status) and one (its result),
+  // and an array for results that are no numbers.
   struct Face {
     napi_value dispatch, make_error, entries, numbers, values;
   };

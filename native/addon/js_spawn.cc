@@ -22,16 +22,17 @@ enum Mode : uint32_t {
 std::string count_words(const Kernel& kernel, uint32_t least) {
   const uint32_t most = kernel.argument_count;
   if (least != most) return std::to_string(least) + " to " + std::to_string(most) + " arguments";
-  return most == 0 ? "no argument" : std::to_string(most) + (most == 1 ? " argument" : " arguments");
+  return most == 0 ? "no argument"
+                   : std::to_string(most) + (most == 1 ? " argument" : " arguments");
 }
 
 bool check_count(const JsCall& call, const Kernel& kernel, uint32_t count) {
   uint32_t least = 0;
   while (least < kernel.argument_count && !kernel.arguments[least].is_optional) ++least;
   if (count >= least && count <= kernel.argument_count) return true;
-  call.environment->throw_error("ERR_HEDDLE_ARGUMENT",
-                                std::string(kernel.name) + ": expected " +
-                                    count_words(kernel, least) + ", got " + std::to_string(count));
+  call.environment->throw_error("ERR_HEDDLE_ARGUMENT", std::string(kernel.name) + ": expected " +
+                                                           count_words(kernel, least) + ", got " +
+                                                           std::to_string(count));
   return false;
 }
 
@@ -45,10 +46,10 @@ bool read_arguments(const JsCall& call, const napi_value* values, uint32_t count
     Refusal refusal;
     const ArgumentSpec& spec = kernel.arguments[i];
     if (encode(call.env, values[i], spec, &record->arguments[i], &refusal)) continue;
-    call.environment->throw_error(
-        refusal.code, std::string(kernel.name) + ": expected argument " + std::to_string(i + 1) +
-                          " (" + spec.name + ") to be " + refusal.expected + ", got " +
-                          refusal.got);
+    call.environment->throw_error(refusal.code, std::string(kernel.name) + ": expected argument " +
+                                                    std::to_string(i + 1) + " (" + spec.name +
+                                                    ") to be " + refusal.expected + ", got " +
+                                                    refusal.got);
     return false;
   }
   return true;
@@ -139,7 +140,8 @@ napi_value js_kernels(napi_env env, napi_callback_info) {
     napi_set_named_property(env, each, "name", string_to_js(env, kernel_at(id).name));
     set_number(env, each, "argumentCount", kernel_at(id).argument_count);
     const bool compact = kernel_at(id).stack_class == StackClass::kCompact;
-    napi_set_named_property(env, each, "stack", string_to_js(env, compact ? "compact" : "standard"));
+    napi_set_named_property(env, each, "stack",
+                            string_to_js(env, compact ? "compact" : "standard"));
     napi_set_element(env, list, id, each);
   }
   return list;

@@ -39,19 +39,19 @@ void run_kernel(TaskRecord* record) {
   } catch (const Cancelled&) {
     record->outcome = TaskOutcome::kCancelled;
   } catch (const SystemFailure& failure) {
-    keep_failure(record, std::make_unique<Failure>(Failure{
-                             "", "", failure.error(), failure.syscall(), failure.path()}));
+    keep_failure(record, std::make_unique<Failure>(
+                             Failure{"", "", failure.error(), failure.syscall(), failure.path()}));
   } catch (const std::bad_alloc&) {
     record->outcome = TaskOutcome::kNoMemory;
   } catch (const std::exception& failure) {
-    keep_failure(record, std::make_unique<Failure>(
-                             Failure{class_name(failure), failure.what(), 0, "", ""}));
+    keep_failure(
+        record, std::make_unique<Failure>(Failure{class_name(failure), failure.what(), 0, "", ""}));
   } catch (const abi::__forced_unwind&) {
     throw;  // the system ends the thread
   } catch (...) {
-    keep_failure(record, std::make_unique<Failure>(
-                             Failure{"", "the kernel threw something that is no std::exception", 0,
-                                     "", ""}));
+    keep_failure(record,
+                 std::make_unique<Failure>(Failure{
+                     "", "the kernel threw something that is no std::exception", 0, "", ""}));
   }
 }
 
@@ -144,8 +144,8 @@ const char* start_on_thread(TaskRecord* record, size_t stack_bytes, int* error) 
   twin->asked_at_ns = os::now_ns();
   // The thread may be done before its handle is stored here. Its isolate joins it in a later turn
   // of its event loop, when the handle is there.
-  *error = os::start_thread(&twin->thread, record->display_name(), stack_bytes, thread_entry,
-                            record);
+  *error =
+      os::start_thread(&twin->thread, record->display_name(), stack_bytes, thread_entry, record);
   if (*error != 0) return *error == EAGAIN ? "ERR_HEDDLE_THREAD_LIMIT" : "ERR_HEDDLE_MEMORY";
   twin->create_ns = os::now_ns() - twin->asked_at_ns;
   return nullptr;

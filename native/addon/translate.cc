@@ -8,7 +8,8 @@ namespace heddle {
 
 namespace {
 
-constexpr const char* kBytesWords = "a Uint8Array, another typed array, a DataView or an ArrayBuffer";
+constexpr const char* kBytesWords =
+    "a Uint8Array, another typed array, a DataView or an ArrayBuffer";
 constexpr const char* kAnyWords =
     "a number, boolean, null, undefined, bigint, string or bytes (typed array, ArrayBuffer)";
 

@@ -18,8 +18,7 @@ struct Refusal {
 };
 
 // False, with the reason, when the value is not what `spec` describes.
-bool encode(napi_env env, napi_value value, const ArgumentSpec& spec, Value* out,
-            Refusal* refusal);
+bool encode(napi_env env, napi_value value, const ArgumentSpec& spec, Value* out, Refusal* refusal);
 
 // nullptr if JavaScript refuses the memory; an exception is then pending.
 napi_value decode(napi_env env, const Value& value);
