@@ -7,11 +7,26 @@ constexpr uint64_t kIdleNs = 5'000'000'000;  // a thread without work for so lon
 constexpr size_t kStackBytes = 256 * 1024;
 }  // namespace
 
+// A thread is started under the lock, so that nobody relies on one that the system then refuses.
+int BlockingPool::start_thread_locked() noexcept {
+  os::Thread thread;
+  const int error = os::start_thread(&thread, "heddle-blocking", kStackBytes, thread_main, this);
+  if (error != 0) return error;
+  os::detach_thread(thread);
+  threads_.fetch_add_relaxed(1);
+  alive_.fetch_add_relaxed(1);
+  return 0;
+}
+
 int BlockingPool::submit(Job* job) noexcept {
   job->next = nullptr;
-  bool start;
   {
     LockGuard guard(lock_);
+    const uint32_t threads = threads_.load_relaxed();
+    if (queued_ >= idle_ && threads < kThreadLimit) {
+      const int error = start_thread_locked();
+      if (error != 0 && threads == 0) return error;
+    }
     if (last_ != nullptr) {
       last_->next = job;
     } else {
@@ -20,34 +35,6 @@ int BlockingPool::submit(Job* job) noexcept {
     last_ = job;
     ++queued_;
     pending_.fetch_add_acq_rel(1);
-    start = queued_ > idle_ && threads_.load_relaxed() < kThreadLimit;
-    if (start) {
-      threads_.fetch_add_relaxed(1);
-      alive_.fetch_add_relaxed(1);
-    }
-  }
-  if (start) {
-    os::Thread thread;
-    const int error = os::start_thread(&thread, "heddle-blocking", kStackBytes, thread_main, this);
-    if (error == 0) {
-      os::detach_thread(thread);
-      return 0;
-    }
-    LockGuard guard(lock_);
-    alive_.fetch_sub_acq_rel(1);
-    if (threads_.fetch_sub_acq_rel(1) > 1) return 0;  // others will serve it
-    // Nobody can serve it: take it back. It is the last, since no thread takes any.
-    Job** link = &first_;
-    Job* before = nullptr;
-    while (*link != job) {
-      before = *link;
-      link = &before->next;
-    }
-    *link = job->next;
-    if (last_ == job) last_ = before;
-    --queued_;
-    pending_.fetch_sub_acq_rel(1);
-    return error;
   }
   signal_.fetch_add_acq_rel(1);
   os::futex_wake(signal_, 1);

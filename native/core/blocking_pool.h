@@ -25,6 +25,7 @@ class BlockingPool {
  private:
   static void thread_main(void* self) noexcept;
   void serve() noexcept;
+  int start_thread_locked() noexcept;
 
   Lock lock_{LockRank::kBlockingPool};
   Job* first_ = nullptr;

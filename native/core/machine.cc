@@ -96,14 +96,13 @@ Machine* Scheduler::start_machine_locked(Processor* processor, bool searching) n
     if (machine != nullptr) {
       machine->hold(processor);
       machine->searching = searching;
-      processor->machine.store_release(machine);
       if (os::start_thread(&machine->thread, "heddle", kHomeStackBytes, machine_main, machine) ==
           0) {
+        processor->machine.store_release(machine);
         machines_[count].store_release(machine);
         machine_count_.store_release(count + 1);
         return machine;
       }
-      processor->machine.store_release(nullptr);
       delete machine;
     }
   }
@@ -190,7 +189,7 @@ void Scheduler::wait_in_place(Machine* machine, Fiber* self) noexcept {
   {
     LockGuard guard(lock_);
     machine->awaits_locked = true;
-    machine->signal.store_relaxed(0);
+    machine->signal.store_relaxed(stopping_.load_relaxed() ? 1 : 0);  // the stop signals once
   }
   self->word.store_release(Waiter::make_word(WaiterState::kRunnable, self->epoch()));
   enqueue_global(self);
