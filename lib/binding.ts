@@ -56,7 +56,7 @@ export interface NativeStats {
     global: number;
     stolen: number;
   }[];
-  /** Threads that tasks had for themselves: how long creation, the way to the kernel and the end took. */
+  /** Threads that tasks had for themselves: creation, the way to the kernel, the end. */
   threads: {
     started: number;
     createNs: ThreadMeasure;

@@ -10,8 +10,8 @@ export type RuntimeStats = NativeStats;
 /** The one runtime of the process, shared by all its isolates. */
 export const runtime = {
   /**
-   * How many fibers may run at once, 1 to 256; default: the CPUs that this process may use (affinity
-   * and cgroup quota). May be set at any time; fibers that run are not interrupted.
+   * How many fibers may run at once, 1 to 256; default: the CPUs that this process may use
+   * (affinity and cgroup quota). May be set at any time; fibers that run are not interrupted.
    */
   get processors(): number {
     return binding.getProcessors();

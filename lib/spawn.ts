@@ -17,8 +17,8 @@ export interface SpawnOptions {
 
 export interface KernelOptions extends SpawnOptions {
   /**
-   * `compact`: parked frames are copied, a few hundred bytes; `standard`: a stack of its own once it
-   * parks; a number: a stack of that many bytes, 4 KiB to 1 GiB, rounded up to a power of two.
+   * `compact`: parked frames are copied, a few hundred bytes; `standard`: a stack of its own once
+   * it parks; a number: a stack of that many bytes, 4 KiB to 1 GiB, rounded up to a power of two.
    */
   stack?: 'compact' | 'standard' | number;
   /** Keeps the task on one OS thread. Not for compact ones. */
@@ -100,8 +100,8 @@ function spawnWithOptions(options: KernelOptions, target: unknown, args: unknown
 }
 
 /**
- * Starts a native task and gives a promise of its result. Wrong targets, options and arguments throw
- * a {@link HeddleError} before anything is queued.
+ * Starts a native task and gives a promise of its result. Wrong targets, options and arguments
+ * throw a {@link HeddleError} before anything is queued.
  *
  * @example
  * const digest = await spawn(kernels.sha256, bytes);
@@ -117,7 +117,7 @@ export function spawn(first: unknown, ...rest: unknown[]): Task<unknown> {
   const kernel = nativeKernel(first);
   if (kernel === undefined) {
     if (typeof first !== 'object' || first === null) throw targetError(first);
-    return spawnWithOptions(first as KernelOptions, rest[0], rest.slice(1));
+    return spawnWithOptions(first, rest[0], rest.slice(1));
   }
   if (kernel.takesArguments || rest.length > 0) {
     return startTask(kernel.name, undefined, (slot) =>

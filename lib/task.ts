@@ -53,7 +53,7 @@ export class TaskPromise<T> extends Promise<T> implements Task<T> {
     this.resolve = newResolve;
     this.reject = newReject;
     this.release = undefined;
-    tasks[this.slot] = this as TaskPromise<unknown>;
+    tasks[this.slot] = this;
   }
 
   get state(): TaskState {
@@ -70,8 +70,8 @@ export class TaskPromise<T> extends Promise<T> implements Task<T> {
     }
   }
 }
-// V8 awaits a promise without a wrapper if its `constructor` is Promise itself: so the prototype has
-// no own one, and derived promises (then, catch) are plain ones.
+// V8 awaits a promise without a wrapper if its `constructor` is Promise itself: so the prototype
+// has no own one, and derived promises (then, catch) are plain ones.
 delete (TaskPromise.prototype as { constructor?: unknown }).constructor;
 
 function giveSlot(task: TaskPromise<unknown>): void {
@@ -84,6 +84,7 @@ function endCancelled(task: TaskPromise<unknown>): void {
   task.ending = 'cancelled';
   // The rejection is the caller's own doing, so nobody has to await it.
   task.catch(() => {});
+  // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- the caller's own
   task.reject(task.reason);
 }
 
@@ -95,8 +96,8 @@ function followSignal(task: TaskPromise<unknown>, signal: AbortSignal): void {
 }
 
 /**
- * A task for `start` to begin, which is given the slot. What it throws, or the code that it returns,
- * is thrown: nothing was queued then. A signal that has fired keeps it from beginning.
+ * A task for `start` to begin, which is given the slot. What it throws, or the code that it
+ * returns, is thrown: nothing was queued then. A signal that has fired keeps it from beginning.
  */
 export function startTask<T>(
   name: string,

@@ -56,7 +56,9 @@ export function admit(
 function failureIn(output: Output): string | undefined {
   const at = output['failedAt'];
   if (typeof at !== 'number') return undefined;
-  return `failed at ${at.toLocaleString('en-US')}: ${String(output['reason'] ?? 'no reason given')}`;
+  const reason = output['reason'];
+  const words = typeof reason === 'string' ? reason : 'no reason given';
+  return `failed at ${at.toLocaleString('en-US')}: ${words}`;
 }
 
 // A refusal or a crash ends that entrant's runs: it would only be the same again, slower.

@@ -2,8 +2,8 @@
 // dependency of the package: without it the report has its tables, and says how to get the charts.
 //
 // Ink and grid are drawn in placeholder colours that become CSS variables, so that one SVG is
-// legible
-// on a light and on a dark page.
+// legible on a light and on a dark page.
+import type * as ECharts from 'echarts';
 import type { EChartsOption, SeriesOption } from 'echarts';
 import { isFailed } from '../harness/types.js';
 import type { Metric, Row } from '../harness/types.js';
@@ -47,7 +47,7 @@ function measureText(text: string, font = '12px'): { width: number } {
 
 /** A drawer if ECharts can be loaded, else undefined. */
 export async function loadDraw(): Promise<Draw | undefined> {
-  let echarts: typeof import('echarts');
+  let echarts: typeof ECharts;
   try {
     echarts = await import('echarts');
   } catch {
@@ -143,7 +143,7 @@ export function drawBars(draw: Draw, section: Section, n: number): string | unde
           barWidth: 18,
           silent: true,
           data: rows.map((row) => barOf(row, section.metric, min * 1.01)),
-        } as SeriesOption,
+        },
       ],
     },
     40 + rows.length * 32,

@@ -43,7 +43,7 @@ function cellsOf(line: Line, section: Section, colors: ReturnType<typeof pc.crea
   const head: Cell[] = [name + own];
   if (isFailed(row)) {
     // A short word in the table, the reason below it: a long cell would stretch every column.
-    const content = colors.yellow(row.failed.split(':')[0]!);
+    const content = colors.yellow(row.failed.split(':')[0]);
     return [...head, { content, colSpan: 5 + section.extras.length, hAlign: 'left' }];
   }
   const whole = section.metric.whole;

@@ -1,8 +1,8 @@
 // Short ways to write down who takes part in a group.
 //
 // Settings of Go: `processors` is GOMAXPROCS, and gcPercent -1 switches collections off. Each
-// scenario
-// uses the pair that was Go's fastest of {1, all} × {default, off}, 5 alternating runs, Go 1.26.
+// scenario uses the pair that was Go's fastest of {1, all} × {default, off}, 5 alternating runs, Go
+// 1.26.
 import type { Entrant, Params, Skipped } from '../harness/types.js';
 
 type Native = 'heddle fiber' | 'heddle compact' | 'heddle standard' | 'heddle' | 'pthread';

@@ -30,8 +30,8 @@ export const stack: Scenario = {
     'Nanoseconds per create for each initial stack size, how deep a recursion fits, and ' +
     'resident bytes.',
   how:
-    `${kUnits.toLocaleString('en-US')} units of the given stack size, created and run. A goroutine's size cannot be set: ` +
-    'its depth is the one at which its frames cover that size.',
+    `${kUnits.toLocaleString('en-US')} units of the given stack size, created and run. ` +
+    "A goroutine's size cannot be set: its depth is the one at which its frames cover that size.",
   counts: 'bytes of stack',
   takesN: false,
   groups: (plan: Plan) => (plan.quick ? [4 * kKiB, 64 * kKiB, 1024 * kKiB] : kSizes).map(group),

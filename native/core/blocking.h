@@ -94,6 +94,8 @@ auto blocking(F&& function, Args&&... args) {
     ~Drop() { held->drop(); }
   } drop{call};
   detail::await_blocking_call(call);
+  // Without an exception there is a result.
+  // NOLINTNEXTLINE(bugprone-unchecked-optional-access)
   if constexpr (!std::is_void_v<R>) return std::move(*call->result);
 }
 

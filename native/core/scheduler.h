@@ -338,14 +338,14 @@ SpawnError Scheduler::go(F&& callable, const SpawnOptions& options) {
     auto* boxed = new Callable(std::forward<F>(callable));
     const FiberEntry run = [](Fiber* fiber) {
       Callable* callable_on_heap;
-      std::memcpy(&callable_on_heap, fiber->payload, sizeof callable_on_heap);
+      std::memcpy(&callable_on_heap, fiber->payload, sizeof(Callable*));
       struct Delete {
         Callable* object;
         ~Delete() { delete object; }
       } delete_at_end{callable_on_heap};
       (*callable_on_heap)();
     };
-    if (spawn(options, run, &boxed, sizeof boxed, &error) == nullptr) delete boxed;
+    if (spawn(options, run, &boxed, sizeof(Callable*), &error) == nullptr) delete boxed;
   }
   return error;
 }

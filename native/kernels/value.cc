@@ -2,12 +2,20 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 namespace heddle {
 
 void Value::take(Value& other) noexcept {
-  std::memcpy(static_cast<void*>(this), &other, sizeof *this);
-  other.kind_ = ValueKind::kUndefined;
+  kind_ = std::exchange(other.kind_, ValueKind::kUndefined);
+  flag_ = other.flag_;
+  length_ = other.length_;
+  // The union holds what `kind_` says.
+  if (kind_ == ValueKind::kNumber) {
+    number_ = other.number_;
+  } else {
+    memory_ = other.memory_;
+  }
 }
 
 void Value::release() noexcept { std::free(memory_); }

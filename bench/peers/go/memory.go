@@ -110,8 +110,7 @@ func (s *sampler) run() {
 }
 
 // deepest recurses until the frames cover limit bytes and answers the depth. A frame's size does
-// not
-// change when the runtime moves the stack, so it is measured once, between two neighbours.
+// not change when the runtime moves the stack, so it is measured once, between two neighbours.
 func deepest(limit int) int {
 	size := frameSize(0, 1)
 	return recurse(limit/int(size), 0)

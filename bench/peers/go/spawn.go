@@ -7,10 +7,8 @@ import (
 )
 
 // Goroutines alive at a time in the spawn benchmarks: what fits one local run queue, so that
-// nothing
-// overflows to the global one. Of 10, 100, 250, 1,000, 10,000 and all at once, the sizes from 100
-// to
-// 250 were Go's fastest, by a factor of two to four against all at once.
+// nothing overflows to the global one. Of 10, 100, 250, 1,000, 10,000 and all at once, the sizes
+// from 100 to 250 were Go's fastest, by a factor of two to four against all at once.
 const batchSize = 128
 
 // create measures ms from the first `go` until all n have run their first instruction.
@@ -123,8 +121,7 @@ func work(steps int) {
 }
 
 // stack: goroutines have no settable stack size. Reported are the plain create (to its exit) and
-// how
-// deep the recursion gets before stackSize bytes are in use.
+// how deep the recursion gets before stackSize bytes are in use.
 func stack(p params) result {
 	spawnEmpty(p.N)
 	begin := time.Now()

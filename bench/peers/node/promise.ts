@@ -1,6 +1,5 @@
 // "js promise": async functions of one isolate as units of concurrency. Keys of the results are
-// those
-// of the native benchmarks of the same name.
+// those of the native benchmarks of the same name.
 import { setTimeout as delay } from 'node:timers/promises';
 import { collectGarbage, pageTables, residentBytes } from './resident.js';
 
