@@ -20,14 +20,18 @@ export interface Task<T> extends Promise<T> {
 const kStates: readonly TaskState[] = ['runnable', 'running', 'waiting'];
 
 let newResolve: (value: unknown) => void;
-let newReject: (reason: unknown) => void;
-const capture = (resolve: (value: unknown) => void, reject: (reason: unknown) => void): void => {
+const capture = (resolve: (value: unknown) => void): void => {
   newResolve = resolve;
-  newReject = reject;
 };
 
 /** How a task ends: `done`, `failed` or `cancelled`; empty while it is pending. */
 type Ending = '' | 'done' | 'failed' | 'cancelled';
+
+/** What few tasks have: the reason of their cancellation, and a signal's listener to remove. */
+interface Cancellation {
+  reason: unknown;
+  release: (() => void) | undefined;
+}
 
 const tasks: (TaskPromise<unknown> | undefined)[] = [];
 const freeSlots: number[] = [];
@@ -38,10 +42,10 @@ export class TaskPromise<T> extends Promise<T> implements Task<T> {
   readonly name: string;
   readonly slot: number;
   ending: Ending;
-  reason: unknown;
+  cancellation: Cancellation | undefined;
+  // The only function that is kept: a hundred thousand pending tasks are work for V8's collector,
+  // and a promise that is resolved with a rejected one is rejected.
   resolve: (value: unknown) => void;
-  reject: (reason: unknown) => void;
-  release: (() => void) | undefined;
 
   constructor(name: string) {
     super(capture as never);
@@ -49,10 +53,8 @@ export class TaskPromise<T> extends Promise<T> implements Task<T> {
     this.name = name;
     this.slot = freeSlots.pop() ?? tasks.length;
     this.ending = '';
-    this.reason = undefined;
+    this.cancellation = undefined;
     this.resolve = newResolve;
-    this.reject = newReject;
-    this.release = undefined;
     tasks[this.slot] = this;
   }
 
@@ -62,8 +64,11 @@ export class TaskPromise<T> extends Promise<T> implements Task<T> {
   }
 
   cancel(reason?: unknown): void {
-    if (this.ending !== '' || this.reason !== undefined) return;
-    this.reason = reason ?? new DOMException(`task ${this.name} was cancelled`, 'AbortError');
+    if (this.ending !== '' || this.cancellation?.reason !== undefined) return;
+    this.cancellation = {
+      reason: reason ?? new DOMException(`task ${this.name} was cancelled`, 'AbortError'),
+      release: this.cancellation?.release,
+    };
     if (binding.cancel(this.slot)) {
       giveSlot(this);
       endCancelled(this);
@@ -77,22 +82,27 @@ delete (TaskPromise.prototype as { constructor?: unknown }).constructor;
 function giveSlot(task: TaskPromise<unknown>): void {
   tasks[task.slot] = undefined;
   freeSlots.push(task.slot);
-  if (task.release !== undefined) task.release();
+  if (task.cancellation !== undefined) task.cancellation.release?.();
+}
+
+function reject(task: TaskPromise<unknown>, reason: unknown): void {
+  // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- the user's own
+  task.resolve(Promise.reject(reason));
 }
 
 function endCancelled(task: TaskPromise<unknown>): void {
   task.ending = 'cancelled';
   // The rejection is the caller's own doing, so nobody has to await it.
   task.catch(() => {});
-  // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- the caller's own
-  task.reject(task.reason);
+  reject(task, task.cancellation?.reason);
 }
 
 /** Ties a task to a signal. The listener is gone when the task has settled. */
 function followSignal(task: TaskPromise<unknown>, signal: AbortSignal): void {
   const onAbort = (): void => task.cancel(signal.reason);
   signal.addEventListener('abort', onAbort, { once: true });
-  task.release = () => signal.removeEventListener('abort', onAbort);
+  const release = (): void => signal.removeEventListener('abort', onAbort);
+  task.cancellation = { reason: undefined, release };
 }
 
 /**
@@ -107,7 +117,7 @@ export function startTask<T>(
   const task = new TaskPromise<T>(name);
   if (signal?.aborted) {
     giveSlot(task);
-    task.reason = signal.reason;
+    task.cancellation = { reason: signal.reason, release: undefined };
     endCancelled(task);
     return task;
   }
@@ -170,7 +180,7 @@ function settle(at: number): void {
       const failure = values[at] as NativeFailure;
       values[at] = undefined;
       task.ending = 'failed';
-      task.reject(failureOf(failure));
+      reject(task, failureOf(failure));
     }
   }
 }

@@ -1,13 +1,13 @@
 #include "addon/environment.h"
 
+#include <utility>
+
 #include "addon/runtime.h"
 #include "addon/translate.h"
 
 namespace heddle {
 
 namespace {
-
-constexpr uint32_t kFreeRecords = 16 * 1024;  // kept for the next burst; some 4 MiB
 
 // The second number of an entry; lib/task.ts reads it.
 enum Status : uint32_t {
@@ -47,11 +47,8 @@ Environment* Environment::create(napi_env env) {
 }
 
 Environment::~Environment() {
-  while (free_records_ != nullptr) {
-    TaskRecord* next = free_records_->next;
-    delete free_records_;
-    free_records_ = next;
-  }
+  keep_records(0);
+  fiber_stock_.flush(fiber_pool());
 }
 
 void Environment::attach(const Face& face) {
@@ -85,20 +82,22 @@ TaskRecord* Environment::take_record(uint32_t slot) {
 }
 
 void Environment::give_record(TaskRecord* record) noexcept {
-  if (free_count_ >= kFreeRecords) {
-    delete record;
-    return;
-  }
   record->reset();
   record->next = free_records_;
   free_records_ = record;
   ++free_count_;
 }
 
+void Environment::keep_records(uint32_t count) noexcept {
+  for (; free_count_ > count; --free_count_) {
+    delete std::exchange(free_records_, free_records_->next);
+  }
+}
+
 void Environment::note_started(TaskRecord* record) {
   if (record->slot >= by_slot_.size()) by_slot_.resize(size_t{record->slot} * 2 + 64, nullptr);
   by_slot_[record->slot] = record;
-  ++live_;
+  if (++live_ > most_live_) most_live_ = live_;
   if (record->holds_loop && holding_++ == 0) hold_loop(true);
 }
 
@@ -129,6 +128,8 @@ void Environment::hold_loop(bool hold) {
     note_running(false);
     uv_prepare_stop(&loop_sleeps_);
     uv_check_stop(&loop_wakes_);
+    // Enough for another burst like the last one.
+    keep_records(std::exchange(most_live_, live_));
   }
 }
 

@@ -37,6 +37,8 @@ class Environment {
   void note_started(TaskRecord* record);
   void take_back(TaskRecord* record);
 
+  Magazine* fiber_stock() noexcept { return &fiber_stock_; }
+
   // True if the task has ended by this: it will not be dispatched.
   bool cancel(uint32_t slot);
   TaskRecord* record_at(uint32_t slot) const noexcept {
@@ -63,6 +65,7 @@ class Environment {
   void write_result(TaskRecord* record, uint32_t at, napi_value values);
   void retire(TaskRecord* record);
   void hold_loop(bool hold);
+  void keep_records(uint32_t count) noexcept;
   void note_running(bool running);
   void end_tasks();
   void close_handles();
@@ -86,7 +89,9 @@ class Environment {
   std::vector<TaskRecord*> by_slot_;    // all that were started and not retired
   TaskRecord* free_records_ = nullptr;  // linked by `next`
   uint32_t free_count_ = 0;
-  uint32_t live_ = 0;     // started and not retired
+  uint32_t live_ = 0;       // started and not retired
+  uint32_t most_live_ = 0;  // since nothing was pending
+  Magazine fiber_stock_;
   uint32_t holding_ = 0;  // of these, those that hold the loop open
   bool is_outside_waker_ = false;
   bool counts_as_running_ = false;

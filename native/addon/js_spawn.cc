@@ -64,7 +64,8 @@ void read_name(napi_env env, napi_value value, TaskRecord* record) {
   std::memcpy(record->name.get(), text.c_str(), text.size() + 1);
 }
 
-const char* start(TaskRecord* record, uint32_t mode, size_t stack_bytes, int* error) {
+const char* start(TaskRecord* record, uint32_t mode, size_t stack_bytes, Magazine* stock,
+                  int* error) {
   if ((mode & kOnThread) != 0) return start_on_thread(record, stack_bytes, error);
   FiberPlan plan;
   plan.stack_class = record->kernel->stack_class;
@@ -72,7 +73,7 @@ const char* start(TaskRecord* record, uint32_t mode, size_t stack_bytes, int* er
   if ((mode & kStandard) != 0) plan.stack_class = StackClass::kStandard;
   plan.stack_bytes = stack_bytes;
   plan.lock_to_thread = (mode & kLockToThread) != 0;
-  return start_on_fiber(record, plan);
+  return start_on_fiber(record, plan, stock);
 }
 
 // The refusal of a start becomes a rejection, which JavaScript makes of the returned code.
@@ -80,7 +81,7 @@ napi_value start_or_take_back(const JsCall& call, TaskRecord* record, uint32_t m
                               size_t stack_bytes) {
   int error = 0;
   call.environment->note_started(record);
-  const char* code = start(record, mode, stack_bytes, &error);
+  const char* code = start(record, mode, stack_bytes, call.environment->fiber_stock(), &error);
   if (code == nullptr) return nullptr;
   call.environment->take_back(record);
   napi_value result = nullptr;

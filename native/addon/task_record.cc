@@ -118,7 +118,7 @@ void TaskRecord::reset() noexcept {
   if (thread) thread.reset();
 }
 
-const char* start_on_fiber(TaskRecord* record, const FiberPlan& plan) noexcept {
+const char* start_on_fiber(TaskRecord* record, const FiberPlan& plan, Magazine* stock) noexcept {
   SpawnOptions options;
   options.stack_class = plan.stack_class;
   options.stack_bytes = plan.stack_bytes;
@@ -128,7 +128,7 @@ const char* start_on_fiber(TaskRecord* record, const FiberPlan& plan) noexcept {
   SpawnError error = SpawnError::kNone;
   Scheduler& scheduler = runtime();
   const Scheduler::Spawning spawning =
-      scheduler.begin_spawn(make_spec(options, fiber_entry), &error);
+      scheduler.begin_spawn(make_spec(options, fiber_entry), &error, stock);
   if (spawning.fiber == nullptr) {
     return error == SpawnError::kOutOfMemory ? "ERR_HEDDLE_MEMORY" : "ERR_HEDDLE_SHUT_DOWN";
   }

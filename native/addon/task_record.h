@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 
+#include "core/slab.h"
 #include "core/timer.h"
 #include "kernels/kernel.h"
 #include "os/os.h"
@@ -74,7 +75,7 @@ struct FiberPlan {
 };
 
 // Each returns nullptr, or the code of an error, after which nothing was started.
-const char* start_on_fiber(TaskRecord* record, const FiberPlan& plan) noexcept;
+const char* start_on_fiber(TaskRecord* record, const FiberPlan& plan, Magazine* stock) noexcept;
 const char* start_on_thread(TaskRecord* record, size_t stack_bytes, int* error) noexcept;
 const char* start_as_timer(TaskRecord* record, uint64_t deadline_ns) noexcept;
 

@@ -89,10 +89,9 @@ Machine* enter_runtime_slowly(Machine* machine) noexcept {
   return state == kRetakeTaken ? reacquire_processor(machine) : machine;
 }
 
-Fiber* Scheduler::take_descriptor(Machine* machine) noexcept {
-  if (machine != nullptr) {
-    return static_cast<Fiber*>(machine->processor->fibers.take(fiber_pool()));
-  }
+Fiber* Scheduler::take_descriptor(Machine* machine, Magazine* stock) noexcept {
+  if (machine != nullptr) stock = &machine->processor->fibers;
+  if (stock != nullptr) return static_cast<Fiber*>(stock->take(fiber_pool()));
   void* block = nullptr;
   return fiber_pool().take(&block, 1) == 1 ? static_cast<Fiber*>(block) : nullptr;
 }
@@ -111,7 +110,8 @@ Machine* Scheduler::make_room(Machine* machine) noexcept {
   return machine;
 }
 
-Scheduler::Spawning Scheduler::begin_spawn(const FiberSpec& spec, SpawnError* error) noexcept {
+Scheduler::Spawning Scheduler::begin_spawn(const FiberSpec& spec, SpawnError* error,
+                                           Magazine* stock) noexcept {
   if (os::is_forked_child() || stopping_.load_relaxed()) {
     *error = os::is_forked_child() ? SpawnError::kForkedChild : SpawnError::kShutDown;
     return Spawning{};
@@ -121,7 +121,7 @@ Scheduler::Spawning Scheduler::begin_spawn(const FiberSpec& spec, SpawnError* er
   if (machine != nullptr && scope.is_outermost() && machine->processor->queue.is_full()) {
     machine = make_room(machine);
   }
-  Fiber* fiber = take_descriptor(machine);
+  Fiber* fiber = take_descriptor(machine, stock);
   if (fiber == nullptr) {
     scope.leave(machine);
     *error = SpawnError::kOutOfMemory;

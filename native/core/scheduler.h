@@ -66,7 +66,9 @@ class Scheduler {
     Machine* machine = nullptr;
     bool leaves_runtime = false;
   };
-  Spawning begin_spawn(const FiberSpec& spec, SpawnError* error) noexcept;
+  // `stock`: where a thread outside the runtime that spawns much keeps descriptors at hand.
+  Spawning begin_spawn(const FiberSpec& spec, SpawnError* error,
+                       Magazine* stock = nullptr) noexcept;
   void finish_spawn(const Spawning& spawning) noexcept;
 
   // The same for a callable, which is moved into the descriptor, or to the heap if it is large.
@@ -159,7 +161,7 @@ class Scheduler {
     const uint64_t epoch = __builtin_expect(old_epoch != 0, true) ? old_epoch : fresh_epoch();
     fiber->word.store_relaxed(Waiter::make_word(WaiterState::kRunnable, epoch));
   }
-  Fiber* take_descriptor(Machine* machine) noexcept;
+  Fiber* take_descriptor(Machine* machine, Magazine* stock) noexcept;
   Machine* make_room(Machine* machine) noexcept;
   void wake_thread(Machine* machine) noexcept;
   void push_idle_locked(Processor* processor) noexcept;
