@@ -32,7 +32,7 @@ function bytesOf(length: number): Uint8Array {
 const digestOf = (bytes: NodeJS.ArrayBufferView): string =>
   createHash('sha256').update(bytes).digest('hex');
 
-// Around the block of the algorithm (64), its padding (56) and the kernel's steps (128 and 256 KiB).
+// Around the algorithm's block (64), its padding (56) and the kernels' steps (128 and 256 KiB).
 const kLengths = [
   0, 1, 55, 56, 57, 63, 64, 65, 1000, 131_071, 131_072, 131_073, 262_144, 262_145, 1_000_003,
 ];
