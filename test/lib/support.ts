@@ -39,9 +39,13 @@ export function expectRefusal(code: ErrorCode, call: () => unknown, ...words: st
   expect(after.threads.started).toBe(before.threads.started);
 }
 
-/** Lets the event loop turn until the condition holds; the test's own time limit ends it. */
+/** Lets the event loop turn until the condition holds; throws if it has not within 20 s. */
 export async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await setImmediate();
+  const limit = performance.now() + 20_000;
+  while (!holds()) {
+    if (performance.now() > limit) throw new Error(`expected to come true: ${String(holds)}`);
+    await setImmediate();
+  }
 }
 
 /** What became of a promise, as a value. */
