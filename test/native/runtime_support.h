@@ -3,6 +3,7 @@
 #pragma once
 
 #include <utility>
+#include <vector>
 
 #include "core/blocking.h"
 #include "core/park.h"
@@ -50,12 +51,19 @@ inline SchedulerStats stats_of(Scheduler& scheduler) {
   return stats;
 }
 
-// Until all fibers have left the runtime: a shutdown would forget what the others still hold.
+// Until all fibers have left the runtime. What they wrote may be read after a shutdown only, or if
+// it is atomic.
 inline void await_all_exits(Scheduler& scheduler) {
   wait_until([&] {
     const SchedulerStats stats = stats_of(scheduler);
     return stats.exited == stats.spawned;
   });
+}
+
+// Lets all fibers run to their end, then stops: a shutdown alone forgets what fibers still hold.
+inline void finish(Scheduler& scheduler) {
+  await_all_exits(scheduler);
+  CHECK(scheduler.shutdown());
 }
 
 template <typename F>
@@ -132,17 +140,18 @@ class Signal {
 // The calling OS thread; asked anew every time.
 inline const void* running_thread() noexcept { return &os::thread_slot(); }
 
-// Moves the running fiber to another OS thread: the one that it leaves is held in a blocking call
-// until it has gone on. Quick with one processor, where the way is the same every time.
+// Moves the running fiber to another OS thread: those that it has been on are held in blocking
+// calls meanwhile. Quick with one processor, where the way is the same every time.
 inline void move_to_another_thread(Scheduler& scheduler) {
   struct Move {
     Signal go_on;
     Countdown moved{1};
   };
   const void* const from = running_thread();
+  std::vector<Move*> held;
   do {
-    auto* move = new Move;
-    spawn(scheduler, [move, owner = &scheduler] {
+    held.push_back(new Move);
+    spawn(scheduler, [move = held.back(), owner = &scheduler] {
       move->go_on.send(*owner);
       {
         BlockingScope scope;
@@ -150,9 +159,9 @@ inline void move_to_another_thread(Scheduler& scheduler) {
       }
       delete move;
     });
-    move->go_on.wait();
-    move->moved.arrive();
+    held.back()->go_on.wait();
   } while (running_thread() == from);
+  for (Move* move : held) move->moved.arrive();
 }
 
 }  // namespace heddle::test
