@@ -78,7 +78,9 @@ Result switch_threads(uint64_t n, uint64_t yields) {
 
 Result yield_around(Scheduler& scheduler, const Params& params) {
   const auto n = static_cast<uint64_t>(number(params, "n"));
-  const auto yields = static_cast<uint64_t>(number(params, "yields"));
+  // `yields` of all units together.
+  const auto yields = std::max<uint64_t>(
+      1, static_cast<uint64_t>(number(params, "yields")) / std::max<uint64_t>(n, 1));
   if (text(params, "impl", "fiber") == "pthread") return switch_threads(n, yields);
   scheduler.set_processors(1);
   double ns_per_yield = 0;

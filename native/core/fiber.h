@@ -40,13 +40,13 @@ using FiberExit = void (*)(Fiber* fiber, ExitStatus status);
 
 // What the spawner says about a fiber; fixed for its life.
 struct FiberSpec {
+  StackClass stack_class = StackClass::kStandard;
+  bool locks_thread = false;
+  uint8_t stack_size_log2 = 0;  // of a stack of another size than the default; 0 = default
   FiberEntry entry = nullptr;
   FiberExit on_exit = nullptr;
   const char* name = nullptr;  // lives as long as the fiber
   const void* site = nullptr;
-  StackClass stack_class = StackClass::kStandard;
-  bool locks_thread = false;
-  uint8_t stack_size_log2 = 0;  // of a stack of another size than the default; 0 = default
 };
 
 // A free descriptor is clean: but for the spec and the payload, a spawn finds every field as it is
@@ -68,8 +68,8 @@ struct alignas(64) Fiber : Waiter, Runnable {
     RunStack* run_stack;
   };
   Machine* locked_machine = nullptr;
-  uint64_t parked_at_ns = 0;
   FiberSpec spec;
+  uint64_t parked_at_ns = 0;
   uint64_t id = 0;
   void* frame = nullptr;
   FiberLocals* locals = nullptr;
@@ -79,5 +79,6 @@ struct alignas(64) Fiber : Waiter, Runnable {
 };
 inline constexpr size_t kFiberLinkOffset = sizeof(Waiter);  // of Runnable::next
 static_assert(sizeof(Fiber) == 192, "a descriptor is three cache lines");
+static_assert(offsetof(Fiber, spec.entry) == 64, "what a yield needs lies in the first");
 
 }  // namespace heddle

@@ -1,5 +1,9 @@
 #include "core/global_queue.h"
 
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+
 namespace heddle {
 
 void GlobalQueue::post(Runnable* item) noexcept { post_chain(item, 1); }
@@ -33,35 +37,59 @@ void GlobalQueue::drain_inbox_locked() noexcept {
   }
   while (ordered != nullptr) {
     Runnable* next = ordered->next;
-    list_.push_back(ordered);
+    append_locked(ordered);
     ordered = next;
   }
-  size_.store_release(list_.size);
 }
 
-void GlobalQueue::push(RunnableList& items) noexcept {
+bool GlobalQueue::grow_locked() noexcept {
+  const uint32_t capacity = capacity_ == 0 ? kLeastCapacity : 2 * capacity_;
+  auto** ring = static_cast<Runnable**>(std::malloc(capacity * sizeof(Runnable*)));
+  if (ring == nullptr) return false;
+  const uint32_t count = last_ - first_;
+  for (uint32_t i = 0; i < count; ++i) ring[i] = ring_[(first_ + i) & (capacity_ - 1)];
+  std::free(ring_);
+  ring_ = ring;
+  capacity_ = capacity;
+  first_ = 0;
+  last_ = count;
+  return true;
+}
+
+void GlobalQueue::append_locked(Runnable* item) noexcept {
+  const bool fits = last_ - first_ < capacity_;
+  if (list_.empty() && (fits || grow_locked())) {
+    ring_[last_++ & (capacity_ - 1)] = item;
+  } else {
+    list_.push_back(item);
+  }
+}
+
+Runnable* GlobalQueue::take_first_locked() noexcept {
+  return first_ != last_ ? ring_[first_++ & (capacity_ - 1)] : list_.pop_front();
+}
+
+void GlobalQueue::push(Runnable* const* items, uint32_t count) noexcept {
   LockGuard guard(lock_);
-  list_.append(items);
-  size_.store_release(list_.size);
+  for (uint32_t i = 0; i < count; ++i) append_locked(items[i]);
+  size_.store_release(last_ - first_ + list_.size);
 }
 
-void GlobalQueue::push_one(Runnable* item) noexcept {
-  LockGuard guard(lock_);
-  list_.push_back(item);
-  size_.store_release(list_.size);
-}
-
-RunnableList GlobalQueue::take(uint32_t share, uint32_t most) noexcept {
-  RunnableList taken;
-  if (empty()) return taken;
+uint32_t GlobalQueue::take(uint32_t share, uint32_t most, Runnable** items) noexcept {
+  if (empty()) return 0;
   LockGuard guard(lock_);
   drain_inbox_locked();
-  uint32_t count = list_.size / share + 1;
-  if (count > list_.size) count = list_.size;
-  if (count > most) count = most;
-  for (uint32_t i = 0; i < count; ++i) taken.push_back(list_.pop_front());
-  size_.store_release(list_.size);
-  return taken;
+  const uint32_t size = last_ - first_ + list_.size;
+  const uint32_t count = std::min({size / share + 1, size, most});
+  for (uint32_t i = 0; i < count; ++i) items[i] = take_first_locked();
+  size_.store_release(size - count);
+  if (size == count && capacity_ > kKeptCapacity) {
+    std::free(std::exchange(ring_, nullptr));
+    capacity_ = first_ = last_ = 0;
+  }
+  return count;
 }
+
+GlobalQueue::~GlobalQueue() { std::free(ring_); }
 
 }  // namespace heddle

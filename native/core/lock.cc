@@ -52,12 +52,10 @@ void Lock::unlock() noexcept {
   if (word_.exchange_acq_rel(0) == 2) os::futex_wake(word_, 1);
 }
 
-void check_no_lock_held(const char* where) noexcept {
 #if defined(HEDDLE_CHECKS)
+void check_no_lock_held(const char* where) noexcept {
   HEDDLE_CHECK(os::thread_slot().held_lock_ranks == 0, where);
-#else
-  static_cast<void>(where);
-#endif
 }
+#endif
 
 }  // namespace heddle

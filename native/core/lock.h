@@ -38,6 +38,10 @@ class LockGuard {
 };
 
 // Test builds: aborts if the calling thread holds any Lock. `where` goes into the message.
+#if defined(HEDDLE_CHECKS)
 void check_no_lock_held(const char* where) noexcept;
+#else
+inline void check_no_lock_held(const char*) noexcept {}
+#endif
 
 }  // namespace heddle

@@ -34,7 +34,7 @@ void publish_wait(Machine* machine, const Post& post) noexcept {
   Processor* processor = machine->processor;
   fiber->parked_at_ns = processor->now_ns.load_relaxed();
   processor->counters.parked.increment_single_writer();
-  processor->record(EventType::kPark, fiber->id, static_cast<uint16_t>(fiber->wait_reason));
+  processor->record(EventType::kPark, *fiber, static_cast<uint16_t>(fiber->wait_reason));
   fiber->begin_wait();
   const uint64_t epoch = fiber->epoch();
   if (!post.commit(fiber, post.argument)) {
@@ -176,9 +176,7 @@ __attribute__((no_sanitize("thread"))) inline void prefetch_following(
   return machine->home_side();
 }
 
-}  // namespace
-
-Machine* leave_fiber(Machine* machine, Fiber* self) noexcept {
+[[gnu::always_inline]] inline Machine* leave(Machine* machine, Fiber* self) noexcept {
   check_no_lock_held("a fiber parks while it holds a lock of the runtime");
   const bool compact = self->is_compact();
   if (!compact && self->stack != machine->stack) {
@@ -202,6 +200,10 @@ Machine* leave_fiber(Machine* machine, Fiber* self) noexcept {
   self->wait_reason = WaitReason::kNone;
   return now;
 }
+
+}  // namespace
+
+Machine* leave_fiber(Machine* machine, Fiber* self) noexcept { return leave(machine, self); }
 
 void leave_for_good(Machine* machine, Stack* stack) noexcept {
   const SwitchSide target = choose_target(machine, false);
@@ -241,15 +243,21 @@ void throw_if_cancelled(Fiber* self) {
   if (__builtin_expect(self->cancel_requested.load_relaxed() != 0, false)) throw_cancelled();
 }
 
+// The way out of a fiber and back into it, for parks and yields alike: they end in a jump to here,
+// so that a fiber leaves with one frame of ours on its stack.
+__attribute__((noinline)) void suspend(Machine* machine, Fiber* self) {
+  exit_runtime(leave(machine, self));
+  throw_if_cancelled(self);
+}
+
 void give_way(Machine* machine, PostAction action) {
   machine = enter_runtime(machine);
   Fiber* self = machine->fiber;
   machine->processor->counters.yielded.increment_single_writer();
-  machine->processor->record(EventType::kYield, self->id);
+  machine->processor->record(EventType::kYield, *self);
   machine->post.action = self->is_compact() ? PostAction::kYieldCompact : action;
   machine->post.fiber = self;
-  exit_runtime(leave_fiber(machine, self));
-  throw_if_cancelled(self);
+  suspend(machine, self);
 }
 }  // namespace
 
@@ -263,13 +271,13 @@ void park(WaitReason reason, ParkCommit commit, void* argument) {
   HEDDLE_CHECK(machine != nullptr && machine->fiber != nullptr, "park is called on a fiber");
   machine = enter_runtime(machine);
   Fiber* self = machine->fiber;
-  if (self->cancel_requested.load_relaxed() == 0) {
-    self->wait_reason = reason;
-    machine->post = Post{PostAction::kPark, self, nullptr, commit, argument};
-    machine = leave_fiber(machine, self);
+  if (__builtin_expect(self->cancel_requested.load_relaxed() != 0, false)) {
+    exit_runtime(machine);
+    throw_cancelled();
   }
-  exit_runtime(machine);
-  throw_if_cancelled(self);
+  self->wait_reason = reason;
+  machine->post = Post{PostAction::kPark, self, nullptr, commit, argument};
+  suspend(machine, self);
 }
 
 void yield() {
@@ -309,7 +317,7 @@ void sleep_thread(uint64_t deadline_ns) {
 bool arm_sleep(Fiber* fiber, void* argument) noexcept {
   const auto deadline_ns = reinterpret_cast<uintptr_t>(argument);
   if (deadline_ns != os::kNever) {
-    Machine::current()->processor->timers.arm(TimerEntry{deadline_ns, fiber, fiber->epoch()});
+    Machine::current()->processor->arm_timer(TimerEntry{deadline_ns, fiber, fiber->epoch()});
   }
   return true;
 }

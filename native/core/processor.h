@@ -23,13 +23,26 @@ enum class ProcessorStatus : uint8_t {
   kRunning,  // held by `machine`
 };
 
+// How many quick turns may pass until the global queue is looked at (Go's number: a prime, not to
+// beat with users' loops), and until due timers are, while there are any.
+inline constexpr uint32_t kGlobalTurns = 61;
+inline constexpr uint32_t kTimerTurns = 8;
+
 struct Processor {
   explicit Processor(uint32_t processor_index) noexcept : index(processor_index) {}
 
   void record(EventType type, uint64_t subject, uint16_t detail = 0, uint32_t value = 0) noexcept {
     if (__builtin_expect(ring.enabled(), false)) record_slow(type, subject, detail, value);
   }
+  void record(EventType type, const Fiber& fiber, uint16_t detail = 0) noexcept {
+    if (__builtin_expect(ring.enabled(), false)) record_slow(type, fiber.id, detail, 0);
+  }
   void record_slow(EventType type, uint64_t subject, uint16_t detail, uint32_t value) noexcept;
+
+  void arm_timer(const TimerEntry& entry) noexcept {
+    timers.arm(entry);
+    if (quick_turns > kTimerTurns) quick_turns = kTimerTurns;
+  }
 
   const uint32_t index;
   Atomic<ProcessorStatus> status{ProcessorStatus::kRetired};

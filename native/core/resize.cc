@@ -67,17 +67,16 @@ void Scheduler::retire_processor(Processor* processor) noexcept {
 }
 
 void Scheduler::empty_processor(Processor* processor) noexcept {
-  RunnableList items;
-  if (processor->handed != nullptr) items.push_back(processor->handed);
+  const auto give = [this](Runnable* item) { global_.push(&item, 1); };
+  if (processor->handed != nullptr) give(processor->handed);
   processor->handed = nullptr;
-  if (Runnable* next = processor->run_next.exchange_acq_rel(nullptr)) items.push_back(next);
-  while (Runnable* item = processor->queue.pop()) items.push_back(item);
+  if (Runnable* next = processor->run_next.exchange_acq_rel(nullptr)) give(next);
+  while (Runnable* item = processor->queue.pop()) give(item);
   for (RunStack*& place : processor->run_stacks) {
     RunStack* run_stack = place;
     place = nullptr;
-    if (run_stack != nullptr && run_stack->detach()) items.push_back(run_stack);
+    if (run_stack != nullptr && run_stack->detach()) give(run_stack);
   }
-  global_.push(items);
   if (processor->index != 0) processor->timers.move_to(processor_at(0)->timers);
   empty_stocks(processor);
 }

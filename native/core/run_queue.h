@@ -61,14 +61,24 @@ class RunQueueOf {
     return settle_overlap(sequence, popped, item);
   }
 
-  // Owner only: takes the older half out of a full ring. Returns how many.
-  uint32_t take_half(RunnableList& out) noexcept {
+  // Owner only; there is room for all of them.
+  void push_many(Runnable* const* items, uint32_t count) noexcept {
+    const uint32_t tail = tail_.load_relaxed();
+    for (uint32_t i = 0; i < count; ++i) slots_[(tail + i) & kMask].store_relaxed(items[i]);
+    tail_.store_release(tail + count);
+  }
+
+  // Owner only: takes the older half of what is in the ring, with thieves kept out. Returns how
+  // many; none if a thief is at work.
+  uint32_t take_half(Runnable** items) noexcept {
+    uint32_t sequence = sequence_.load_relaxed();
+    if ((sequence & 1) != 0 || !sequence_.compare_exchange_acq_rel(sequence, sequence + 1))
+      return 0;
     const uint32_t count = size() / 2;
-    for (uint32_t i = 0; i < count; ++i) {
-      Runnable* item = pop();
-      if (item == nullptr) return i;
-      out.push_back(item);
-    }
+    const uint32_t first = front();
+    for (uint32_t i = 0; i < count; ++i) items[i] = slots_[(first + i) & kMask].load_relaxed();
+    popped_.store_relaxed(popped_.load_relaxed() + count);
+    sequence_.store_release(sequence + 2);
     return count;
   }
 
@@ -85,7 +95,7 @@ class RunQueueOf {
     sequence_.store_release(sequence + 2);
     *moved = count;
     if (count == 0) return nullptr;
-    for (uint32_t i = 1; i < count; ++i) thief.push(items[i]);
+    thief.push_many(items + 1, count - 1);
     return items[0];
   }
 

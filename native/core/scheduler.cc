@@ -155,10 +155,11 @@ void Scheduler::enqueue_local(Processor* processor, Runnable* item, bool run_nex
     if (item == nullptr) return;
   }
   while (!processor->queue.push(item)) {
-    RunnableList overflow;
-    if (processor->queue.take_half(overflow) == 0) continue;  // thieves made room
-    overflow.push_back(item);
-    global_.push(overflow);
+    Runnable* overflow[RunQueue::capacity() / 2 + 1];
+    const uint32_t count = processor->queue.take_half(overflow);
+    if (count == 0) continue;  // thieves made room
+    overflow[count] = item;
+    global_.push(overflow, count + 1);
     return;
   }
 }
@@ -175,7 +176,7 @@ void Scheduler::make_runnable(Fiber* fiber, bool run_next) noexcept {
   Runnable* item = fiber;
   if (machine != nullptr && machine->processor != nullptr) {
     machine->processor->counters.readied.increment_single_writer();
-    machine->processor->record(EventType::kReady, fiber->id);
+    machine->processor->record(EventType::kReady, *fiber);
   } else {
     machine = nullptr;
   }
@@ -218,7 +219,7 @@ void Scheduler::arm_timer(uint64_t deadline_ns, Waiter* waiter, uint64_t epoch) 
   RuntimeScope scope;
   const TimerEntry entry{deadline_ns, waiter, epoch};
   if (scope.machine() != nullptr && scope.machine()->processor != nullptr) {
-    scope.machine()->processor->timers.arm(entry);
+    scope.machine()->processor->arm_timer(entry);
     return;
   }
   Processor* processor = processor_at(0);

@@ -313,7 +313,7 @@ struct SchedulerStats {
   Fiber* fiber = spawning.fiber;
   fiber->id = (uint64_t{processor->index + 1} << 44) | ++processor->next_fiber_id;
   processor->counters.spawned.increment_single_writer();
-  processor->record(EventType::kSpawn, fiber->id);
+  processor->record(EventType::kSpawn, *fiber);
   if (!processor->queue.push(fiber)) enqueue_local(processor, fiber, false);
   wake_if_needed();
   if (spawning.leaves_runtime) exit_runtime(spawning.machine);

@@ -13,6 +13,8 @@
 // does, so a thief looks how fast the owner gets on, and leaves it a queue that it will have run
 // through within microseconds. It then dozes, as a searcher still, so that the owner is not made
 // to wake it again and again; if the owner gets stuck in a long fiber, the rest is stolen.
+#include <algorithm>
+
 #include "core/check.h"
 #include "core/park.h"
 #include "core/scheduler.h"
@@ -22,7 +24,6 @@ namespace heddle {
 
 namespace {
 
-constexpr uint32_t kGlobalTurn = 61;  // Go's: a prime, not to beat with user loops
 constexpr uint32_t kStealRounds = 4;
 constexpr uint64_t kSpinNs = 20'000;         // about what a wake-up costs
 constexpr uint64_t kRunNextGraceNs = 3'000;  // a readied fiber is about to run; Go waits 3 us too
@@ -77,15 +78,16 @@ void Scheduler::run_timers(Machine* machine, uint64_t now_ns) noexcept {
 
 Runnable* Scheduler::take_global(Machine* machine) noexcept {
   Processor* processor = machine->processor;
+  constexpr uint32_t kMost = RunQueue::capacity() / 2;
+  Runnable* items[kMost];
   const uint32_t room = RunQueue::capacity() - processor->queue.size();
-  RunnableList items = global_.take(processor_count_.load_relaxed(), room < 128 ? room + 1 : 128);
-  Runnable* first = items.pop_front();
-  if (first == nullptr) return nullptr;
-  processor->counters.run_global.increment_single_writer(items.size + 1);
-  const bool more = !items.empty();
-  while (Runnable* item = items.pop_front()) processor->queue.push(item);
-  if (more) wake_if_needed();
-  return first;
+  const uint32_t count =
+      global_.take(processor_count_.load_relaxed(), std::min(room + 1, kMost), items);
+  if (count == 0) return nullptr;
+  processor->counters.run_global.increment_single_writer(count);
+  processor->queue.push_many(items + 1, count - 1);
+  if (count > 1) wake_if_needed();
+  return items[0];
 }
 
 // What a quick turn leaves out: the runnable chosen by a parking fiber, due timers, and from time
@@ -97,13 +99,13 @@ Runnable* Scheduler::take_in_full_turn(Machine* machine) noexcept {
     processor->handed = nullptr;
     return next;
   }
-  processor->quick_turns = kQuickTurns;
+  processor->quick_turns = processor->timers.size() != 0 ? kTimerTurns : kGlobalTurns;
   const uint32_t turn = processor->turn.load_relaxed() + 1;
   processor->turn.store_relaxed(turn);
   if (processor->timers.size() != 0 || processor->timers.has_inbox()) {
     run_timers(machine, read_clock(processor));
   }
-  if (turn - processor->global_turn >= kGlobalTurn) {
+  if (turn - processor->global_turn >= kGlobalTurns) {
     processor->global_turn = turn;
     next = take_global(machine);
     if (next != nullptr) return next;

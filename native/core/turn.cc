@@ -16,7 +16,7 @@ constexpr uint32_t kRunStackBudget = 32;
 inline void finish_fiber(Machine* machine, Fiber* fiber, ExitStatus status) noexcept {
   Processor* processor = machine->processor;
   processor->counters.exited.increment_single_writer();
-  processor->record(EventType::kExit, fiber->id, static_cast<uint16_t>(status));
+  processor->record(EventType::kExit, *fiber, static_cast<uint16_t>(status));
   if (fiber->spec.on_exit != nullptr) fiber->spec.on_exit(fiber, status);
   // Clean again, as the next spawn expects it (see fiber.h).
   fiber->stack_pointer = nullptr;
@@ -31,7 +31,7 @@ inline void finish_fiber(Machine* machine, Fiber* fiber, ExitStatus status) noex
 [[gnu::always_inline]] inline Machine* run_fiber(Machine* machine, Fiber* fiber) noexcept {
   Processor* processor = machine->processor;
   processor->counters.started.increment_single_writer();
-  processor->record(EventType::kStart, fiber->id);
+  processor->record(EventType::kStart, *fiber);
   machine->fiber = fiber;
   fiber->word.store_relaxed(Waiter::make_word(WaiterState::kRunning, fiber->epoch()));
   if (fiber->spec.locks_thread) {

@@ -8,11 +8,8 @@ namespace heddle {
 // The context of every carrier: runs turns for ever.
 [[noreturn]] void carrier_entry(void* unused) noexcept;
 
-// How many quick turns may pass until due timers and the global queue are looked for.
-inline constexpr uint32_t kQuickTurns = 8;
-
 // Run-next or the local queue; nullptr if both are empty or something asks for a full turn first.
-inline Runnable* quick_pop(Machine* machine) noexcept {
+[[gnu::always_inline]] inline Runnable* quick_pop(Machine* machine) noexcept {
   Processor* processor = machine->processor;
   if (Runnable* handed = processor->handed) {
     processor->handed = nullptr;
@@ -24,7 +21,7 @@ inline Runnable* quick_pop(Machine* machine) noexcept {
         machine->scheduler->has_global_work()) {
       return nullptr;
     }
-    processor->quick_turns = kQuickTurns;
+    processor->quick_turns = kGlobalTurns;
   }
   if (processor->run_next.load_relaxed() != nullptr && machine->preempt.load_relaxed() == 0) {
     Runnable* next = processor->run_next.exchange_acq_rel(nullptr);

@@ -7,7 +7,6 @@
 using heddle::Atomic;
 using heddle::Runnable;
 using heddle::RunnableKind;
-using heddle::RunnableList;
 namespace os = heddle::os;
 namespace sim = heddle::sim;
 
@@ -64,12 +63,12 @@ void owner_and_thieves() {
   shared = &all;
   os::Thread threads[2];
   for (int i = 0; i < 2; ++i) os::start_thread(&threads[i], "thief", 0, steal, &all.thieves[i]);
-  RunnableList overflow;
   for (uint32_t i = 0; i < kItems; ++i) {
     all.items[i].content.write(i + 1, "an item");
     while (!all.owner.push(&all.items[i])) {
-      if (all.owner.take_half(overflow) == 0) continue;
-      while (Runnable* item = overflow.pop_front()) take(item);
+      Runnable* overflow[kItems];
+      const uint32_t count = all.owner.take_half(overflow);
+      for (uint32_t k = 0; k < count; ++k) take(overflow[k]);
     }
     if (sim::one_in(3)) {
       if (Runnable* item = all.owner.pop()) take(item);
