@@ -3,6 +3,7 @@
     {
       'target_name': 'heddle',
       'sources': [
+        '<!@(node scripts/list-sources.mjs '
         'native/arch native/os native/os/linux native/core native/sync native/net native/kernels '
         'native/observe native/addon bench/native)',
       ],
