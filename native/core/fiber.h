@@ -79,6 +79,5 @@ struct alignas(64) Fiber : Waiter, Runnable {
 };
 inline constexpr size_t kFiberLinkOffset = sizeof(Waiter);  // of Runnable::next
 static_assert(sizeof(Fiber) == 192, "a descriptor is three cache lines");
-static_assert(offsetof(Fiber, spec.entry) == 64, "what a yield needs lies in the first");
 
 }  // namespace heddle

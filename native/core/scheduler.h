@@ -155,7 +155,7 @@ class Scheduler {
   Spawning try_begin_spawn(const FiberSpec& spec) noexcept;
   void finish_local_spawn(const Spawning& spawning) noexcept;
   void finish_foreign_spawn(Fiber* fiber) noexcept;
-  static void start_life(Fiber* fiber, const FiberSpec& spec) noexcept {
+  [[gnu::always_inline]] static void start_life(Fiber* fiber, const FiberSpec& spec) noexcept {
     fiber->spec = spec;
     const uint64_t old_epoch = fiber->epoch();
     const uint64_t epoch = __builtin_expect(old_epoch != 0, true) ? old_epoch : fresh_epoch();

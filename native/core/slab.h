@@ -73,8 +73,15 @@ class Magazine {
   }
   void* try_take() noexcept { return count_ != 0 ? blocks_[--count_] : nullptr; }
   void give(SlabPool& pool, void* block) noexcept {
-    if (count_ == kCapacity) spill(pool);
+    if (!try_give(block)) {
+      spill(pool);
+      try_give(block);
+    }
+  }
+  bool try_give(void* block) noexcept {
+    if (__builtin_expect(count_ == kCapacity, false)) return false;
     blocks_[count_++] = block;
+    return true;
   }
   void flush(SlabPool& pool) noexcept;
 

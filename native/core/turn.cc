@@ -23,7 +23,7 @@ inline void finish_fiber(Machine* machine, Fiber* fiber, ExitStatus status) noex
   fiber->cancel_requested.store_relaxed(0);
   fiber->locked_machine = nullptr;
   fiber->word.store_release(Waiter::make_word(WaiterState::kFree, fiber->epoch()));
-  processor->fibers.give(fiber_pool(), fiber);
+  if (!processor->fibers.try_give(fiber)) processor->fibers.give(fiber_pool(), fiber);
 }
 
 // From the first instruction of a fiber to its last; the caller decides about the stack. Returns
@@ -48,7 +48,9 @@ inline void finish_fiber(Machine* machine, Fiber* fiber, ExitStatus status) noex
   // Anything else, a forced unwind of the thread included, meets noexcept: std::terminate, as at
   // the end of a std::thread.
   if (fiber->locals != nullptr) destroy_fiber_locals();  // destructors may park
-  machine = enter_runtime(Machine::current());
+  // A fiber that has never left its stack is still where it started.
+  if (fiber->started()) machine = Machine::current();
+  machine = enter_runtime(machine);
   if (__builtin_expect(fiber->locked_machine != nullptr, false)) machine->locked_fiber = nullptr;
   machine->fiber = nullptr;
   finish_fiber(machine, fiber, status);
