@@ -1,0 +1,133 @@
+// `heddle bench` as a command: what it prints and where, its mistakes and its exit codes.
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { availableParallelism, release, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import type { MeasuredRow, Report } from '../../bench/harness/types.js';
+import { root, runNode } from './support.js';
+
+const heddle = (...args: string[]) => runNode(['dist/lib/cli/main.js', ...args]);
+const folder = mkdtempSync(join(tmpdir(), 'heddle-bench-'));
+const defaultReport = join(root, 'heddle-bench.html');
+
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe('bench --json', () => {
+  const rowKeys = ['impl', 'median', 'min', 'max', 'runs'];
+
+  test('prints one object in the shape of the contract, and nothing else', async () => {
+    const hadReport = existsSync(defaultReport);
+    const args = ['spawn', '--runs', '1', '--n', '1000', '--json'];
+    const { code, stdout, stderr } = await heddle('bench', ...args, '--peers', 'threads,promise');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const report = JSON.parse(stdout) as Report;
+    expect(Object.keys(report)).toEqual(['machine', 'results']);
+    expect(Object.keys(report.machine)).toEqual(['cpu', 'cores', 'kernel', 'node', 'go']);
+    expect(report.machine).toMatchObject({
+      cores: availableParallelism(),
+      kernel: release(),
+      node: process.versions.node,
+    });
+    const { go } = report.machine;
+    expect(go === null || /^\d+\.\d+/.test(go)).toBe(true);
+    expect(report.results.map(({ metric }) => metric)).toEqual(
+      expect.arrayContaining([
+        'ns per spawn+run+exit',
+        'ns per spawn+park+exit',
+        'ns per spawn from JavaScript',
+      ]),
+    );
+    for (const result of report.results) {
+      expect(Object.keys(result)).toEqual(['scenario', 'metric', 'better', 'n', 'rows', 'skipped']);
+      expect(result).toMatchObject({ scenario: 'spawn', better: 'lower', n: 1_000 });
+      for (const row of result.rows as readonly MeasuredRow[]) {
+        expect(Object.keys(row)).toEqual(rowKeys);
+        expect(row.runs).toBe(1);
+        expect(row.median).toBeGreaterThan(0);
+        expect([row.min, row.max]).toEqual([row.median, row.median]);
+      }
+      for (const skip of result.skipped) expect(Object.keys(skip)).toEqual(['impl', 'reason']);
+    }
+    const [first] = report.results;
+    const impls = first!.rows.map(({ impl }) => impl);
+    expect(impls).toEqual(['heddle fiber', 'pthread', 'js promise']);
+    expect(first!.skipped).toContainEqual({ impl: 'go goroutine', reason: 'not in --peers' });
+    expect(existsSync(defaultReport)).toBe(hadReport);
+  });
+});
+
+describe('bench', () => {
+  test('prints tables and writes the page where --out says', async () => {
+    const out = join(folder, 'report.html');
+    const args = ['spawn', '--runs', '1', '--n', '500', '--peers', 'none', '--out', out];
+    const { code, stdout, stderr } = await heddle('bench', ...args);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toContain('heddle bench: spawn; 1 run of each, one process per run');
+    expect(stdout).toContain('spawn: ns per spawn+run+exit (lower is better)');
+    expect(stdout).toContain('skipped pthread: not in --peers');
+    expect(stdout).toContain(`Report: ${out}`);
+    expect(stdout).not.toContain('\u001b');
+    const page = readFileSync(out, 'utf8');
+    expect(page).toMatch(/<svg[\s>]/);
+    expect(page).not.toMatch(/<script/i);
+    expect(page).toContain('npx heddle bench spawn --runs 1 --n 500 --peers none');
+  });
+});
+
+describe('a mistake is told in words, with exit code 2, before anything is measured', () => {
+  const table: [string, string[], string[]][] = [
+    ['a scenario', ['spwn'], ["got 'spwn'", 'did you mean spawn?', 'timer, preempt']],
+    ['a scenario nobody knows', ['zzz'], ["got 'zzz'", 'see `heddle bench --help`']],
+    ['no runs', ['spawn', '--runs', '0'], ['from 1 to 1,000', "got '0'"]],
+    ['negative runs', ['spawn', '--runs', '-3'], ['from 1 to 1,000', "got '-3'"]],
+    ['runs in words', ['spawn', '--runs', 'many'], ["got 'many'", 'plain digits']],
+    ['runs in other digits', ['spawn', '--runs', '1e2'], ["got '1e2'"]],
+    ['too many runs', ['spawn', '--runs', '1001'], ["got '1001'"]],
+    ['half a unit', ['spawn', '--n', '0.5'], ["got '0.5'", 'from 1 to 10,000,000']],
+    ['too many units', ['spawn', '--n', '10000001'], ["got '10000001'"]],
+    ['units for a sweep', ['stack', '--n', '5'], ['got stack', 'leave --n out']],
+    ['a peer', ['spawn', '--peers', 'go,rust'], ["got 'rust'", 'go, threads, promise, worker']],
+    ['no peer', ['spawn', '--peers', ''], ["got ''"]],
+    ['a place', ['spawn', '--out', '/nowhere/at/all.html'], ['--out', 'ENOENT']],
+    ['an option', ['spawn', '--rums', '1'], ["unknown option '--rums'", 'Did you mean --runs?']],
+  ];
+  test.each(table)('%s', async (_, args, words) => {
+    const { code, stdout, stderr } = await heddle('bench', ...args);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    for (const word of words) expect(stderr).toContain(word);
+    expect(stderr).not.toMatch(/^ +at /m);
+  });
+
+  test('an unknown command', async () => {
+    const { code, stdout, stderr } = await heddle('bnech');
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toContain('Did you mean bench?');
+  });
+});
+
+describe('help', () => {
+  test('of heddle names the commands', async () => {
+    const { code, stdout, stderr } = await heddle('--help');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toContain('Usage: heddle [options] [command]');
+    expect(stdout).toContain('bench [options] [scenario...]');
+  });
+
+  test('of bench names options, scenarios, peers and exit codes', async () => {
+    const { code, stdout, stderr } = await heddle('bench', '--help');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const options = ['--json', '--quick', '--runs', '--n', '--peers', '--out', '--help'];
+    const names = ['create', 'spawn', 'memory', 'switch', 'stack', 'steal', 'timer', 'preempt'];
+    for (const word of [...options, ...names.map((name) => `\n  ${name} `)]) {
+      expect(stdout).toContain(word);
+    }
+    expect(stdout).toContain('Peers: go, threads, promise, worker, python.');
+    expect(stdout).toContain('Exit code: 0 measured; 1 a heddle row failed');
+  });
+
+  test('--version is that of the package', async () => {
+    const manifest = readFileSync(join(root, 'package.json'), 'utf8');
+    const { version } = JSON.parse(manifest) as { version: string };
+    expect(await heddle('--version')).toMatchObject({ code: 0, stdout: `${version}\n` });
+  });
+});
