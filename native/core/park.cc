@@ -84,7 +84,7 @@ void overflow_to_global(Machine* machine, Fiber* fiber) noexcept {
 }
 
 namespace {
-constexpr uint32_t kCarrierLimit = 256;
+constexpr uint32_t kCarrierLimit = 512;  // what a full run queue leaves behind, and then some
 constexpr uint32_t kCarrierBatch = 64;
 }  // namespace
 
@@ -101,6 +101,7 @@ Stack* take_carrier(Processor* processor) noexcept {
   if (carrier == nullptr) return nullptr;
   processor->carriers = carrier->next;
   --processor->carrier_count;
+  arch::prefetch(processor->carriers);
   if (carrier->stack_pointer == nullptr) {
     sanitizer::renew_stack(carrier);
     carrier->stack_pointer = arch::make_context(carrier->top(), carrier_entry, nullptr);

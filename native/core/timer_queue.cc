@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "arch/context.h"
 #include "core/check.h"
 
 namespace heddle {
@@ -71,6 +72,8 @@ bool TimerQueue::pop_due(uint64_t now_ns, TimerEntry* out) noexcept {
   while (size_ > 0 && heap_[0].deadline_ns <= now_ns) {
     *out = heap_[0];
     remove_first();
+    // Who may be next but one: by then the line is there.
+    for (size_t i = 1; i <= kArity && i < size_; ++i) arch::prefetch(heap_[i].waiter);
     if (out->alive()) return true;
     if (dead_ > 0) --dead_;
   }
@@ -92,7 +95,7 @@ void TimerQueue::sweep() noexcept {
 }
 
 void TimerQueue::accept_inbox() noexcept {
-  const uint32_t dead = dead_remotely_.exchange_relaxed(0);
+  const uint32_t dead = dead_remotely_.load_relaxed() != 0 ? dead_remotely_.exchange_relaxed(0) : 0;
   if (has_inbox_.load_relaxed()) {
     LockGuard guard(inbox_lock_);
     for (size_t i = 0; i < inbox_size_; ++i) arm(inbox_[i]);
