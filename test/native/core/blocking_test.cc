@@ -108,7 +108,7 @@ TEST_CASE("fibers in short blocking calls let others run, and stop soon") {
             },
             of_class(stack_class));
       }
-      for (int i = 0; i < 100; ++i) {
+      for (int i = 0; i < 30; ++i) {
         Atomic<bool> ran{false};
         spawn(scheduler, [&] { ran.store_release(true); });
         wait_until([&] { return ran.load_acquire(); });

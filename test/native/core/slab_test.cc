@@ -23,6 +23,7 @@ struct Block {
 constexpr size_t kLinkOffset = offsetof(Block, link);
 constexpr size_t kPerSlab = kSlabBytes / sizeof(Block);
 
+// Pools are never destroyed, since blocks stay readable for ever; each case leaves its own behind.
 std::vector<void*> take_many(SlabPool& pool, size_t count) {
   std::vector<void*> blocks(count);
   REQUIRE(pool.take(blocks.data(), count) == count);
@@ -35,7 +36,7 @@ void add_retired(void* block) { retired_sum += static_cast<Block*>(block)->word;
 }  // namespace
 
 TEST_CASE("blocks do not overlap, within a slab and across slabs") {
-  static SlabPool pool(sizeof(Block), kLinkOffset, nullptr);
+  SlabPool pool(sizeof(Block), kLinkOffset, nullptr);
   const std::vector<void*> blocks = take_many(pool, 3 * kPerSlab);
   const std::set<void*> ordered(blocks.begin(), blocks.end());
   CHECK_EQ(ordered.size(), blocks.size());
@@ -52,12 +53,12 @@ TEST_CASE("blocks do not overlap, within a slab and across slabs") {
 }
 
 TEST_CASE("fresh blocks read zero") {
-  static SlabPool pool(sizeof(Block), kLinkOffset, nullptr);
+  SlabPool pool(sizeof(Block), kLinkOffset, nullptr);
   for (void* block : take_many(pool, 100)) CHECK_EQ(static_cast<Block*>(block)->word, 0u);
 }
 
 TEST_CASE("a free block keeps everything but its link") {
-  static SlabPool pool(sizeof(Block), kLinkOffset, nullptr);
+  SlabPool pool(sizeof(Block), kLinkOffset, nullptr);
   const std::vector<void*> blocks = take_many(pool, 10);
   for (size_t i = 0; i < blocks.size(); ++i) {
     auto* block = static_cast<Block*>(blocks[i]);
@@ -73,7 +74,7 @@ TEST_CASE("a free block keeps everything but its link") {
 }
 
 TEST_CASE("free blocks are taken again before a new slab is opened") {
-  static SlabPool pool(sizeof(Block), kLinkOffset, nullptr);
+  SlabPool pool(sizeof(Block), kLinkOffset, nullptr);
   const std::vector<void*> first = take_many(pool, kPerSlab);
   for (int round = 0; round < 20; ++round) {
     pool.give(first.data(), first.size() / 2);
@@ -85,7 +86,7 @@ TEST_CASE("free blocks are taken again before a new slab is opened") {
 }
 
 TEST_CASE("only slabs without a taken block are given back, and read zero afterwards") {
-  static SlabPool pool(sizeof(Block), kLinkOffset, add_retired);
+  SlabPool pool(sizeof(Block), kLinkOffset, add_retired);
   std::vector<void*> blocks = take_many(pool, 3 * kPerSlab);
   for (void* block : blocks) static_cast<Block*>(block)->word = 1;
   CHECK_EQ(pool.trim(), 0u);
@@ -108,7 +109,7 @@ TEST_CASE("only slabs without a taken block are given back, and read zero afterw
 }
 
 TEST_CASE("a walk meets every block that was handed out, free or not") {
-  static SlabPool pool(sizeof(Block), kLinkOffset, nullptr);
+  SlabPool pool(sizeof(Block), kLinkOffset, nullptr);
   const std::vector<void*> blocks = take_many(pool, kPerSlab + 10);
   pool.give(blocks.data(), 5);
   std::set<void*> met;
@@ -119,7 +120,7 @@ TEST_CASE("a walk meets every block that was handed out, free or not") {
 }
 
 TEST_CASE("a magazine takes and gives in batches and keeps nothing after a flush") {
-  static SlabPool pool(sizeof(Block), kLinkOffset, nullptr);
+  SlabPool pool(sizeof(Block), kLinkOffset, nullptr);
   Magazine magazine;
   CHECK(magazine.try_take() == nullptr);
   std::set<void*> taken;
@@ -137,11 +138,11 @@ TEST_CASE("a magazine takes and gives in batches and keeps nothing after a flush
 }
 
 TEST_CASE("threads that share a pool never get the same block") {
-  static SlabPool pool(sizeof(Block), kLinkOffset, nullptr);
+  SlabPool pool(sizeof(Block), kLinkOffset, nullptr);
   constexpr int kThreads = 3;
   std::vector<std::thread> threads;
   for (int t = 0; t < kThreads; ++t) {
-    threads.emplace_back([t] {
+    threads.emplace_back([&pool, t] {
       Magazine magazine;
       std::vector<Block*> held;
       for (uint64_t round = 0; round < 200; ++round) {

@@ -85,7 +85,7 @@ TEST_CASE("work posted from outside is shared among processors") {
   }
   finish(scheduler);
   std::set<const void*> threads(ran_on.get(), ran_on.get() + kFibers);
-  CHECK_EQ(threads.size(), 2u);
+  CHECK(threads.size() >= 2);
 }
 
 TEST_CASE("a fiber that is next on a busy processor is run by another one") {

@@ -123,8 +123,8 @@ TEST_CASE("a stopped timer never fires, and stopping it again says so") {
 TEST_CASE("the handle of a timer that has fired does not stop the next one in its place") {
   Scheduler scheduler(with_processors(1));
   Countdown done(1);
-  static Counted first;
-  static Counted second;
+  Counted first;
+  Counted second;
   spawn(scheduler, [&] {
     const TimerHandle old = start_timer(scheduler, 0, Counted::count, &first);
     while (first.fired.load_acquire() == 0) yield();
