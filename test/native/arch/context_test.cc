@@ -328,4 +328,25 @@ TEST_CASE("both ways of unwinding end at the entry of a context") {
   CHECK_EQ(context.seen[2], 1u);
 }
 
+// Pitfall 6: one assembly file without a note would make every stack of the process executable.
+TEST_CASE("no stack is executable") {
+  std::FILE* maps = std::fopen("/proc/self/maps", "re");
+  REQUIRE(maps != nullptr);
+  int local = 0;
+  const auto here = reinterpret_cast<unsigned long long>(&local);
+  bool found = false;
+  char line[512];
+  while (std::fgets(line, sizeof line, maps) != nullptr) {
+    unsigned long long low = 0;
+    unsigned long long high = 0;
+    char rights[5] = {};
+    if (std::sscanf(line, "%llx-%llx %4s", &low, &high, rights) != 3) continue;
+    if (here < low || here >= high) continue;
+    found = true;
+    CHECK_EQ(rights, "rw-p");
+  }
+  std::fclose(maps);
+  CHECK(found);
+}
+
 }  // namespace heddle::test

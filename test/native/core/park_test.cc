@@ -420,6 +420,24 @@ TEST_CASE("threads outside the runtime sleep, yield and pass checkpoints as thre
   CHECK(!lock_to_thread());
 }
 
+TEST_CASE("a task that runs on a thread of its own is cancelled through its flag") {
+  Atomic<uint8_t> flag{0};
+  Countdown asleep(1);
+  std::thread thread([&] {
+    os::thread_slot().cancel_flag = &flag;
+    checkpoint();
+    sleep_for(1000);
+    asleep.arrive();
+    CHECK(throws_cancelled([] { sleep_for(3'600'000'000'000); }));
+    CHECK(throws_cancelled([] { checkpoint(); }));
+    os::thread_slot().cancel_flag = nullptr;
+    checkpoint();
+  });
+  asleep.wait();
+  flag.store_release(1);
+  thread.join();
+}
+
 CHILD_CASE("parks on a thread that runs no fiber") {
   ParkingPlace place;
   place.park();

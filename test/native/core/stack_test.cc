@@ -289,6 +289,48 @@ TEST_CASE("stacks of locked memory are guarded by a mapping") {
   CHECK_EQ(child.signal, SIGSEGV);
 }
 
+CHILD_CASE("takes stacks until mappings are refused") {
+  unsigned long long limit = 0;
+  if (std::FILE* file = std::fopen("/proc/sys/vm/max_map_count", "re")) {
+    if (std::fscanf(file, "%llu", &limit) != 1) limit = 0;
+    std::fclose(file);
+  }
+  constexpr unsigned long long kDefaultLimit = 65'530;
+  if (limit == 0 || limit > kDefaultLimit ||
+      mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0) {
+    std::printf("not allowed to lock memory, or too many mappings\n");
+    return;
+  }
+  StackPool& pool = stack_pool(12);
+  int error = 0;
+  Stack* stacks = nullptr;  // in a list, since allocations may be refused as well
+  uint64_t count = 0;
+  while (Stack* stack = pool.take(&error)) {
+    REQUIRE(++count <= kDefaultLimit);
+    stack->next = stacks;
+    stacks = stack;
+  }
+  CHECK_EQ(error, ENOMEM);
+  CHECK(count > 1000);
+  CHECK_EQ(pool.use().in_use, count);
+  CHECK(pool.use().mapping_guards);
+  while (Stack* stack = stacks) {
+    stacks = stack->next;
+    pool.give(stack);
+  }
+  CHECK_EQ(pool.trim(0), count);
+  CHECK_EQ(pool.use().chunks, 0u);
+  give_all(pool, take_many(pool, 100));
+}
+
+// Pitfall 26: vm.max_map_count is the limit where guards are mappings.
+TEST_CASE("a refusal of mappings is an error that the pool survives") {
+  if (kSanitized || !can_run_children()) return;
+  const ChildResult child = run_child("takes stacks until mappings are refused");
+  CHECK_EQ(child.exit_code, 0);
+  if (child.exit_code != 0) std::printf("%s\n", child.output.c_str());
+}
+
 CHILD_CASE("takes stacks until memory is refused") {
   StackPool& pool = stack_pool(20);
   rlimit limit;
