@@ -13,7 +13,7 @@ export const errorCodes = {
   },
   ERR_HEDDLE_ARGUMENT: {
     cause: 'an argument has the wrong type, or there are too many or too few',
-    remedy: 'pass what the kernel’s type says',
+    remedy: 'pass arguments as the message names them',
   },
   ERR_HEDDLE_OPTION: {
     cause: 'an option has a value outside its range, or options exclude each other',
@@ -75,6 +75,7 @@ export function nativeError(code: string, problem?: string): HeddleError {
 /** How a value reads in "got …". */
 export function describe(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 40));
+  if (typeof value === 'bigint') return `${value}n`;
   if (typeof value === 'function') return `function ${value.name || '(anonymous)'}`;
   if (typeof value === 'object' && value !== null) {
     return `an instance of ${value.constructor?.name ?? 'Object'}`;

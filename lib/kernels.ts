@@ -7,14 +7,14 @@ declare const signature: unique symbol;
 /** A native task: takes `A`, gives `R`. Runs on a fiber, or on a thread with `on: 'thread'`. */
 export interface Kernel<A extends unknown[], R> {
   readonly name: string;
-  readonly [signature]?: (...args: A) => R;
+  readonly [signature]: (...args: A) => R;
 }
 
 /** Bytes that a kernel reads. They are copied once, when the task is spawned. */
 export type BytesLike = ArrayBufferView | ArrayBuffer;
 
 class NativeKernel<A extends unknown[], R> implements Kernel<A, R> {
-  declare readonly [signature]?: (...args: A) => R;
+  declare readonly [signature]: (...args: A) => R;
   constructor(
     readonly name: string,
     readonly id: number,

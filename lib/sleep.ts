@@ -1,7 +1,7 @@
 import { binding } from './binding.js';
 import { describe, HeddleError } from './errors.js';
-import { checkSignal } from './spawn.js';
-import { startTask } from './task.js';
+import { checkSignal, refuse } from './spawn.js';
+import { TaskPromise } from './task.js';
 import type { Task } from './task.js';
 
 /**
@@ -16,7 +16,8 @@ export function sleep(ms: number, options: { signal?: AbortSignal } = {}): Task<
       `sleep: expected a number of milliseconds, got ${describe(ms)}`,
     );
   }
+  if (typeof options !== 'object' || options === null) refuse('options', 'an object', options);
   const { signal } = options;
   checkSignal(signal);
-  return startTask('sleep', signal, (slot) => binding.sleep(slot, ms));
+  return TaskPromise.start('sleep', signal, (slot) => binding.sleep(slot, ms));
 }

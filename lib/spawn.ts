@@ -3,7 +3,7 @@ import { binding, Mode } from './binding.js';
 import { describe, HeddleError } from './errors.js';
 import { nativeKernel } from './kernels.js';
 import type { Kernel } from './kernels.js';
-import { refuseTask, startTask, TaskPromise } from './task.js';
+import { TaskPromise } from './task.js';
 import type { Task } from './task.js';
 
 export interface SpawnOptions {
@@ -41,7 +41,7 @@ function stackBytes(value: number, option: string): number {
   return Math.ceil(value);
 }
 
-function refuse(option: string, expected: string, got: unknown): never {
+export function refuse(option: string, expected: string, got: unknown): never {
   throw new HeddleError(
     'ERR_HEDDLE_OPTION',
     `${option}: expected ${expected}, got ${describe(got)}`,
@@ -54,6 +54,9 @@ function readStack(options: KernelOptions, kernelStack: 'compact' | 'standard'):
   if (on !== undefined && on !== 'thread') refuse('on', "'thread'", on);
   if (lockToThread !== undefined && typeof lockToThread !== 'boolean') {
     refuse('lockToThread', 'a boolean', lockToThread);
+  }
+  if (typeof stack === 'number' && stackSize !== undefined) {
+    refuse('stackSize', 'nothing beside a number in stack', stackSize);
   }
   let bytes = stackSize === undefined ? 0 : stackBytes(stackSize, 'stackSize');
   let compact = kernelStack === 'compact' && bytes === 0 && lockToThread !== true;
@@ -94,7 +97,7 @@ function spawnWithOptions(options: KernelOptions, target: unknown, args: unknown
   if (name !== undefined && typeof name !== 'string') refuse('name', 'a string', name);
   checkSignal(signal);
   const [mode, bytes] = readStack(options, kernel.stack);
-  return startTask(name ?? kernel.name, signal, (slot) =>
+  return TaskPromise.start(name ?? kernel.name, signal, (slot) =>
     binding.spawnWith(kernel.id, slot, mode, bytes, name, args.length, args[0], args[1]),
   );
 }
@@ -116,16 +119,15 @@ export function spawn<A extends unknown[], R>(
 export function spawn(first: unknown, ...rest: unknown[]): Task<unknown> {
   const kernel = nativeKernel(first);
   if (kernel === undefined) {
-    if (typeof first !== 'object' || first === null) throw targetError(first);
+    if (typeof first !== 'object' || first === null || Array.isArray(first)) {
+      throw targetError(first);
+    }
     return spawnWithOptions(first, rest[0], rest.slice(1));
   }
   if (kernel.takesArguments || rest.length > 0) {
-    return startTask(kernel.name, undefined, (slot) =>
+    return TaskPromise.start(kernel.name, undefined, (slot) =>
       binding.spawnWith(kernel.id, slot, 0, 0, undefined, rest.length, rest[0], rest[1]),
     );
   }
-  const task = new TaskPromise<unknown>(kernel.name);
-  const refusal = binding.spawn(kernel.id, task.slot);
-  if (refusal !== undefined) refuseTask(task, refusal);
-  return task;
+  return TaskPromise.startPlain(kernel.name, kernel.id);
 }

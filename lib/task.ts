@@ -27,12 +27,6 @@ const capture = (resolve: (value: unknown) => void): void => {
 /** How a task ends: `done`, `failed` or `cancelled`; empty while it is pending. */
 type Ending = '' | 'done' | 'failed' | 'cancelled';
 
-/** What few tasks have: the reason of their cancellation, and a signal's listener to remove. */
-interface Cancellation {
-  reason: unknown;
-  release: (() => void) | undefined;
-}
-
 const tasks: (TaskPromise<unknown> | undefined)[] = [];
 const freeSlots: number[] = [];
 let nextId = 1;
@@ -40,103 +34,162 @@ let nextId = 1;
 export class TaskPromise<T> extends Promise<T> implements Task<T> {
   readonly id: number;
   readonly name: string;
-  readonly slot: number;
-  ending: Ending;
-  cancellation: Cancellation | undefined;
+  readonly #slot: number;
+  #ending: Ending = '';
+  // The reason of a cancellation that is on its way, in an array because a reason may be anything.
+  #cancelled: [reason: unknown] | undefined;
+  #signal: AbortSignal | undefined;
   // The only function that is kept: a hundred thousand pending tasks are work for V8's collector,
   // and a promise that is resolved with a rejected one is rejected.
-  resolve: (value: unknown) => void;
+  readonly #resolve: (value: unknown) => void;
 
   constructor(name: string) {
     super(capture as never);
     this.id = nextId++;
     this.name = name;
-    this.slot = freeSlots.pop() ?? tasks.length;
-    this.ending = '';
-    this.cancellation = undefined;
-    this.resolve = newResolve;
-    tasks[this.slot] = this;
+    this.#resolve = newResolve;
+    this.#slot = freeSlots.pop() ?? tasks.length;
+    tasks[this.#slot] = this;
   }
 
   get state(): TaskState {
-    if (this.ending !== '') return this.ending;
-    return kStates[binding.state(this.slot)] ?? 'running';
+    if (this.#ending !== '') return this.#ending;
+    return kStates[binding.state(this.#slot)] ?? 'running';
   }
 
   cancel(reason?: unknown): void {
-    if (this.ending !== '' || this.cancellation?.reason !== undefined) return;
-    this.cancellation = {
-      reason: reason ?? new DOMException(`task ${this.name} was cancelled`, 'AbortError'),
-      release: this.cancellation?.release,
-    };
-    if (binding.cancel(this.slot)) {
-      giveSlot(this);
-      endCancelled(this);
+    if (this.#ending !== '' || this.#cancelled !== undefined) return;
+    this.#cancelled = [
+      reason === undefined
+        ? new DOMException(`task ${this.name} was cancelled`, 'AbortError')
+        : reason,
+    ];
+    if (binding.cancel(this.#slot)) {
+      this.#giveSlot();
+      this.#endCancelled();
     }
+  }
+
+  /**
+   * A task for `begin` to start, which is given the slot. What it throws, or the code that it
+   * returns, is thrown: nothing was queued then. A signal that has fired keeps it from beginning.
+   */
+  static start<T>(
+    name: string,
+    signal: AbortSignal | undefined,
+    begin: (slot: number) => string | undefined,
+  ): Task<T> {
+    const task = new TaskPromise<T>(name);
+    if (signal?.aborted) {
+      task.#giveSlot();
+      task.#cancelled = [signal.reason];
+      task.#endCancelled();
+      return task;
+    }
+    let refusal: string | undefined;
+    try {
+      refusal = begin(task.#slot);
+    } catch (error) {
+      task.#giveSlot();
+      throw error;
+    }
+    if (refusal !== undefined) task.#refuse(refusal);
+    if (signal !== undefined) {
+      task.#signal = signal;
+      follow(signal, task);
+    }
+    return task;
+  }
+
+  /** The same for a kernel without arguments and options, which a burst of tasks is made of. */
+  static startPlain(name: string, kernel: number): Task<unknown> {
+    const task = new TaskPromise<unknown>(name);
+    const refusal = binding.spawn(kernel, task.#slot);
+    if (refusal !== undefined) task.#refuse(refusal);
+    return task;
+  }
+
+  /** Settles the task of entry `at` of the batch. */
+  static settle(at: number): void {
+    const task = tasks[entries[2 * at]!]!;
+    task.#giveSlot();
+    switch (entries[2 * at + 1]) {
+      case Status.undefined:
+        task.#ending = 'done';
+        task.#resolve(undefined);
+        break;
+      case Status.number:
+        task.#ending = 'done';
+        task.#resolve(numbers[at]);
+        break;
+      case Status.value:
+        task.#ending = 'done';
+        task.#resolve(takeValue(at));
+        break;
+      case Status.cancelled:
+        task.#endCancelled();
+        break;
+      default:
+        task.#ending = 'failed';
+        task.#reject(failureOf(takeValue(at) as NativeFailure));
+    }
+  }
+
+  #refuse(code: string): never {
+    this.#giveSlot();
+    throw nativeError(code);
+  }
+
+  #giveSlot(): void {
+    tasks[this.#slot] = undefined;
+    freeSlots.push(this.#slot);
+    if (this.#signal !== undefined) unfollow(this.#signal, this);
+  }
+
+  #reject(reason: unknown): void {
+    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- the user's own
+    this.#resolve(Promise.reject(reason));
+  }
+
+  #endCancelled(): void {
+    this.#ending = 'cancelled';
+    // The rejection is the caller's own doing, so nobody has to await it.
+    this.catch(() => {});
+    this.#reject(this.#cancelled?.[0]);
   }
 }
 // V8 awaits a promise without a wrapper if its `constructor` is Promise itself: so the prototype
 // has no own one, and derived promises (then, catch) are plain ones.
 delete (TaskPromise.prototype as { constructor?: unknown }).constructor;
 
-function giveSlot(task: TaskPromise<unknown>): void {
-  tasks[task.slot] = undefined;
-  freeSlots.push(task.slot);
-  if (task.cancellation !== undefined) task.cancellation.release?.();
+// One listener per signal, however many tasks follow it; it is gone when the last has settled.
+interface Following {
+  tasks: Set<TaskPromise<unknown>>;
+  onAbort: () => void;
 }
+const followings = new WeakMap<AbortSignal, Following>();
 
-function reject(task: TaskPromise<unknown>, reason: unknown): void {
-  // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- the user's own
-  task.resolve(Promise.reject(reason));
-}
-
-function endCancelled(task: TaskPromise<unknown>): void {
-  task.ending = 'cancelled';
-  // The rejection is the caller's own doing, so nobody has to await it.
-  task.catch(() => {});
-  reject(task, task.cancellation?.reason);
-}
-
-/** Ties a task to a signal. The listener is gone when the task has settled. */
-function followSignal(task: TaskPromise<unknown>, signal: AbortSignal): void {
-  const onAbort = (): void => task.cancel(signal.reason);
-  signal.addEventListener('abort', onAbort, { once: true });
-  const release = (): void => signal.removeEventListener('abort', onAbort);
-  task.cancellation = { reason: undefined, release };
-}
-
-/**
- * A task for `start` to begin, which is given the slot. What it throws, or the code that it
- * returns, is thrown: nothing was queued then. A signal that has fired keeps it from beginning.
- */
-export function startTask<T>(
-  name: string,
-  signal: AbortSignal | undefined,
-  start: (slot: number) => string | undefined,
-): Task<T> {
-  const task = new TaskPromise<T>(name);
-  if (signal?.aborted) {
-    giveSlot(task);
-    task.cancellation = { reason: signal.reason, release: undefined };
-    endCancelled(task);
-    return task;
+function follow(signal: AbortSignal, task: TaskPromise<unknown>): void {
+  let following = followings.get(signal);
+  if (following === undefined) {
+    const followers = new Set<TaskPromise<unknown>>();
+    const onAbort = (): void => {
+      for (const each of followers) each.cancel(signal.reason);
+    };
+    following = { tasks: followers, onAbort };
+    followings.set(signal, following);
+    signal.addEventListener('abort', onAbort, { once: true });
   }
-  let refusal: string | undefined;
-  try {
-    refusal = start(task.slot);
-  } catch (error) {
-    giveSlot(task);
-    throw error;
-  }
-  if (refusal !== undefined) refuseTask(task, refusal);
-  if (signal !== undefined) followSignal(task, signal);
-  return task;
+  following.tasks.add(task);
 }
 
-/** Gives the slot of a task back that native code has refused, and throws why. */
-export function refuseTask(task: TaskPromise<unknown>, code: string): never {
-  giveSlot(task);
-  throw nativeError(code);
+function unfollow(signal: AbortSignal, task: TaskPromise<unknown>): void {
+  const following = followings.get(signal);
+  if (following === undefined) return;
+  following.tasks.delete(task);
+  if (following.tasks.size > 0) return;
+  followings.delete(signal);
+  signal.removeEventListener('abort', following.onAbort);
 }
 
 function failureOf(failure: NativeFailure): Error {
@@ -154,41 +207,16 @@ const entries = new Uint32Array(2 * kBatch);
 const numbers = new Float64Array(kBatch);
 const values: unknown[] = new Array<unknown>(kBatch).fill(undefined);
 
-function settle(at: number): void {
-  const task = tasks[entries[2 * at]!]!;
-  giveSlot(task);
-  switch (entries[2 * at + 1]) {
-    case Status.undefined:
-      task.ending = 'done';
-      task.resolve(undefined);
-      break;
-    case Status.number:
-      task.ending = 'done';
-      task.resolve(numbers[at]);
-      break;
-    case Status.value: {
-      const value = values[at];
-      values[at] = undefined;
-      task.ending = 'done';
-      task.resolve(value);
-      break;
-    }
-    case Status.cancelled:
-      endCancelled(task);
-      break;
-    default: {
-      const failure = values[at] as NativeFailure;
-      values[at] = undefined;
-      task.ending = 'failed';
-      reject(task, failureOf(failure));
-    }
-  }
+function takeValue(at: number): unknown {
+  const value = values[at];
+  values[at] = undefined;
+  return value;
 }
 
 // Reactions of the promises run after it, as microtasks.
 function dispatch(): void {
   for (let count = binding.take(); count !== 0; count = binding.take()) {
-    for (let at = 0; at < count; at += 1) settle(at);
+    for (let at = 0; at < count; at += 1) TaskPromise.settle(at);
   }
 }
 

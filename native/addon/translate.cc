@@ -34,6 +34,7 @@ constexpr Element kElements[] = {
 
 std::string number_words(double number) {
   if (std::isnan(number)) return "NaN";
+  if (std::isinf(number)) return number > 0 ? "Infinity" : "-Infinity";
   char words[32];
   std::snprintf(words, sizeof words, "%.15g", number);
   return words;

@@ -122,6 +122,7 @@ describe('options outside their range are refused', () => {
     [{ stackSize: '65536' }, `stackSize: ${bytes}, got "65536"`],
     [{ stackSize: null }, `stackSize: ${bytes}, got null`],
     [{ stackSize: 1, on: 'thread' }, `stackSize: ${bytes}, got 1`],
+    [{ stack: 8192, stackSize: 32_768 }, 'nothing beside a number in stack, got 32768'],
     [{ stack: 'compact', stackSize: 8192 }, "nothing beside stack: 'compact', got 8192"],
     [{ stack: 'compact', lockToThread: true }, 'lockToThread: expected a standard stack'],
     [{ lockToThread: 1 }, 'lockToThread: expected a boolean, got 1'],

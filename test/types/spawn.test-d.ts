@@ -159,3 +159,11 @@ test('the runtime has a count that can be set and counters that are numbers', ()
   // @ts-expect-error -- a count is a number
   runtime.processors = '2';
 });
+
+test('options come before the kernel, and a kernel is nothing else', () => {
+  expectTypeOf(spawn({ name: 'x' }, kernels.fib, 30)).toEqualTypeOf<Task<number>>();
+  // @ts-expect-error -- a function is no kernel
+  void spawn(() => 1);
+  // @ts-expect-error -- nor is a number
+  void spawn({ name: 'x' }, 5);
+});
