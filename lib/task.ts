@@ -131,7 +131,7 @@ export class TaskPromise<T> extends Promise<T> implements Task<T> {
         break;
       default:
         task.#ending = 'failed';
-        task.#reject(failureOf(takeValue(at) as NativeFailure));
+        task.#rejectWith(failureOf(takeValue(at) as NativeFailure));
     }
   }
 
@@ -146,7 +146,7 @@ export class TaskPromise<T> extends Promise<T> implements Task<T> {
     if (this.#signal !== undefined) unfollow(this.#signal, this);
   }
 
-  #reject(reason: unknown): void {
+  #rejectWith(reason: unknown): void {
     // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- the user's own
     this.#resolve(Promise.reject(reason));
   }
@@ -155,7 +155,7 @@ export class TaskPromise<T> extends Promise<T> implements Task<T> {
     this.#ending = 'cancelled';
     // The rejection is the caller's own doing, so nobody has to await it.
     this.catch(() => {});
-    this.#reject(this.#cancelled?.[0]);
+    this.#rejectWith(this.#cancelled?.[0]);
   }
 }
 // V8 awaits a promise without a wrapper if its `constructor` is Promise itself: so the prototype
