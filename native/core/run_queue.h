@@ -72,8 +72,8 @@ class RunQueueOf {
   // many; none if a thief is at work.
   uint32_t take_half(Runnable** items) noexcept {
     uint32_t sequence = sequence_.load_relaxed();
-    if ((sequence & 1) != 0 || !sequence_.compare_exchange_acq_rel(sequence, sequence + 1))
-      return 0;
+    if ((sequence & 1) != 0) return 0;
+    if (!sequence_.compare_exchange_acq_rel(sequence, sequence + 1)) return 0;
     const uint32_t count = size() / 2;
     const uint32_t first = front();
     for (uint32_t i = 0; i < count; ++i) items[i] = slots_[(first + i) & kMask].load_relaxed();
