@@ -1,5 +1,6 @@
 // SHA-256 of files on every core, while the JavaScript thread stays free:
 //   node examples/hash-files.mjs README.md package.json
+import { Buffer } from 'node:buffer';
 import { kernels, spawn } from 'heddle';
 
 const paths = process.argv.slice(2);

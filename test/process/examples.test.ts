@@ -2,18 +2,19 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
+import { root } from '../lib/support.js';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
 const run = (...args: string[]) =>
   promisify(execFile)(process.execPath, ['examples/hash-files.mjs', ...args], { cwd: root });
 
 test('hash-files prints the digest of each file', async () => {
   const paths = ['README.md', 'package.json'];
   const lines = paths.map((path) => {
-    const digest = createHash('sha256').update(readFileSync(`${root}/${path}`)).digest('hex');
+    const digest = createHash('sha256')
+      .update(readFileSync(`${root}/${path}`))
+      .digest('hex');
     return `${digest}  ${path}\n`;
   });
   expect((await run(...paths)).stdout).toBe(lines.join(''));
