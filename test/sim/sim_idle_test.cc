@@ -121,23 +121,33 @@ void ready_sleepers() {
   all.scheduler.shutdown();
 }
 
-// --- a fiber that keeps its processor, and spawns while the other machines go to sleep ---
+// --- a fiber that keeps its processor, and spawns or readies while the others go to sleep ---
+
+// Well before the monitor would help out.
+constexpr uint64_t kSoonNs = 5'000'000;
 
 struct Selfish {
   Scheduler scheduler;
-  Countdown running{kBursts + 1};
+  Signal signal;
+  Countdown running{0};
   Atomic<uint32_t> served{0};
-  Selfish() { exits = &running; }
+  explicit Selfish(uint32_t fibers) : running(fibers) {
+    current = this;
+    exits = &running;
+  }
+  void serve() noexcept { served.fetch_add_acq_rel(1); }
+  static Selfish* current;
 };
-Selfish* selfish;
+Selfish* Selfish::current;
 
-void spawn_and_stay() {
+// Hands out work round after round, and spins until another machine has done it.
+void hand_out_and_stay(void (*hand_out)()) {
+  Selfish* selfish = Selfish::current;
   for (uint32_t round = 1; round <= kBursts; ++round) {
     const uint64_t began = os::now_ns();
-    selfish->scheduler.go([] { selfish->served.fetch_add_acq_rel(1); },
-                          options_of(StackClass::kStandard));
+    hand_out();
     while (selfish->served.load_acquire() != round) {
-      SIM_CHECK(os::now_ns() < began + 5'000'000, "a spawn woke nobody");
+      SIM_CHECK(os::now_ns() < began + kSoonNs, "nobody was woken");
       spin_hint();
     }
     for (uint32_t turns = random_below(one_in(2) ? 300 : 20); turns > 0; --turns) spin_hint();
@@ -145,9 +155,73 @@ void spawn_and_stay() {
 }
 
 void steal_at_sleepers() {
-  Selfish all;
-  selfish = &all;
-  all.scheduler.go(spawn_and_stay, options_of(StackClass::kStandard));
+  Selfish all(kBursts + 1);
+  const auto spawn = [] {
+    Selfish::current->scheduler.go([] { Selfish::current->serve(); },
+                                   options_of(StackClass::kStandard));
+  };
+  all.scheduler.go([spawn] { hand_out_and_stay(spawn); }, options_of(StackClass::kStandard));
+  all.running.wait();
+  all.scheduler.shutdown();
+}
+
+void ready_at_sleepers() {
+  Selfish all(2);
+  const auto serve = [] {
+    for (uint32_t round = 0; round < kBursts; ++round) {
+      Selfish::current->signal.wait();
+      Selfish::current->serve();
+    }
+  };
+  const auto send = [] { Selfish::current->signal.send(Selfish::current->scheduler); };
+  all.scheduler.go(serve, options_of(one_in(2) ? StackClass::kStandard : StackClass::kCompact));
+  all.scheduler.go([send] { hand_out_and_stay(send); }, options_of(StackClass::kStandard));
+  all.running.wait();
+  all.scheduler.shutdown();
+}
+
+// --- fibers that each keep a processor until all of them run ---
+
+struct Meeting {
+  Scheduler scheduler;
+  const uint32_t size;
+  Atomic<uint32_t> present[kBursts];
+  Countdown running;
+  explicit Meeting(uint32_t fibers) : size(fibers), running(kBursts * fibers) {
+    current = this;
+    exits = &running;
+  }
+  void attend(uint32_t round) noexcept {
+    const uint64_t began = os::now_ns();
+    if (present[round].fetch_add_acq_rel(1) + 1 == size) os::futex_wake(present[round], 1);
+    while (present[round].load_acquire() != size) {
+      SIM_CHECK(os::now_ns() < began + kSoonNs, "a machine sleeps, and a fiber waits to run");
+      spin_hint();
+    }
+    for (uint32_t turns = random_below(20); turns > 0; --turns) spin_hint();
+  }
+  void wait(uint32_t round) noexcept {
+    for (uint32_t count; (count = present[round].load_acquire()) != size;) {
+      os::futex_wait(present[round], count, os::kNever);
+    }
+  }
+  static Meeting* current;
+};
+Meeting* Meeting::current;
+
+template <uint32_t kProcessors>
+void meet_on_all_processors() {
+  Meeting all(kProcessors);
+  // Cores that are wanted elsewhere: nobody spins, and machines go to sleep as soon as they can.
+  if (one_in(2)) all.scheduler.note_foreign_running(static_cast<int32_t>(kProcessors));
+  for (uint32_t round = 0; round < kBursts; ++round) {
+    for (uint32_t i = 0; i < kProcessors; ++i) {
+      all.scheduler.go([round] { Meeting::current->attend(round); },
+                       options_of(StackClass::kStandard));
+    }
+    all.wait(round);
+    if (one_in(2)) pause_like_idle();
+  }
   all.running.wait();
   all.scheduler.shutdown();
 }
@@ -171,6 +245,15 @@ TEST_CASE("spawns from fibers and threads at once leave nothing asleep") {
 
 TEST_CASE("a spawn from a fiber that stays wakes a machine that goes to sleep") {
   CHECK(run_seeds({"idle against steal", steal_at_sleepers, 500, with_cpus(2)}));
+}
+
+TEST_CASE("a fiber that is readied by one that stays wakes a machine that goes to sleep") {
+  CHECK(run_seeds({"idle against ready from a fiber", ready_at_sleepers, 500, with_cpus(2)}));
+}
+
+TEST_CASE("as many fibers run at once as there are processors") {
+  CHECK(run_seeds({"meet, two processors", meet_on_all_processors<2>, 500, with_cpus(2)}));
+  CHECK(run_seeds({"meet, three processors", meet_on_all_processors<3>, 500, with_cpus(3)}));
 }
 
 TEST_CASE("a fiber that is readied from outside runs, even if all machines go to sleep") {
