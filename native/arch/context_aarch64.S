@@ -56,6 +56,30 @@ heddle_context_switch:
         .cfi_endproc
         .size   heddle_context_switch, .-heddle_context_switch
 
+// Always returns through `ret`: a `br` to a place without a landing pad faults where BTI is on.
+        .globl  heddle_call_with_site
+        .hidden heddle_call_with_site
+        .type   heddle_call_with_site, %function
+        .p2align 4
+heddle_call_with_site:
+        .cfi_startproc
+        hint    #34                     // bti c
+        stp     x29, x30, [sp, #-16]!
+        .cfi_adjust_cfa_offset 16
+        .cfi_rel_offset x29, 0
+        .cfi_rel_offset x30, 8
+        mov     x29, sp
+        mov     x3, x2
+        mov     x2, x30
+        blr     x3
+        ldp     x29, x30, [sp], #16
+        .cfi_adjust_cfa_offset -16
+        .cfi_restore x29
+        .cfi_restore x30
+        ret
+        .cfi_endproc
+        .size   heddle_call_with_site, .-heddle_call_with_site
+
 // First code of a new context: x19 = entry, x20 = argument. The undefined return address and the
 // zero frame pointer end every unwinder here.
         .globl  heddle_context_entry

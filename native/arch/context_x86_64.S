@@ -71,6 +71,33 @@ heddle_context_switch:
         .cfi_endproc
         .size   heddle_context_switch, .-heddle_context_switch
 
+        .globl  heddle_call_with_site
+        .hidden heddle_call_with_site
+        .type   heddle_call_with_site, @function
+        .p2align 4
+heddle_call_with_site:
+        .cfi_startproc
+        movq    %rdx, %rax
+        movq    (%rsp), %rdx
+        pushq   %rbp
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset rbp, 0
+        movq    %rsp, %rbp
+        callq   *%rax
+        popq    %rbp
+        .cfi_adjust_cfa_offset -8
+        .cfi_same_value rbp
+        cmpq    (%rsp), %rax
+        jne     .Lreturn_by_jump
+        ret
+.Lreturn_by_jump:
+        popq    %rcx
+        .cfi_adjust_cfa_offset -8
+        .cfi_register rip, rcx
+        notrack jmp *%rcx               // the place has no landing pad
+        .cfi_endproc
+        .size   heddle_call_with_site, .-heddle_call_with_site
+
 // First code of a new context: rbx = entry, r12 = argument. The undefined return address and the
 // zero frame pointer end every unwinder here.
         .globl  heddle_context_entry

@@ -79,6 +79,7 @@ struct Machine {
   RunStack* run_stack = nullptr;     // held by this machine
   uint32_t run_stack_budget = 0;
   Post post;
+  const void* left_from = nullptr;  // the place that the fiber which left last will return to
   HomeAction home_action = HomeAction::kNone;
   Fiber* home_fiber = nullptr;
   bool searching = false;

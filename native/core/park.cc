@@ -244,11 +244,20 @@ void throw_if_cancelled(Fiber* self) {
   if (__builtin_expect(self->cancel_requested.load_relaxed() != 0, false)) throw_cancelled();
 }
 
-// The way out of a fiber and back into it, for parks and yields alike: they end in a jump to here,
-// so that a fiber leaves with one frame of ours on its stack.
-__attribute__((noinline)) void suspend(Machine* machine, Fiber* self) {
-  exit_runtime(leave(machine, self));
+const void* suspended(void* raw_machine, void* raw_self, const void* site) {
+  auto* machine = static_cast<Machine*>(raw_machine);
+  auto* self = static_cast<Fiber*>(raw_self);
+  machine->left_from = site;
+  machine = leave(machine, self);
+  const void* const predicted = machine->left_from;
+  exit_runtime(machine);
   throw_if_cancelled(self);
+  return predicted;
+}
+
+// The way out of a fiber and back into it, for parks and yields alike.
+[[gnu::always_inline]] inline void suspend(Machine* machine, Fiber* self) {
+  heddle_call_with_site(machine, self, suspended);
 }
 
 void give_way(Machine* machine, PostAction action) {

@@ -308,6 +308,53 @@ TEST_CASE("a suspended context tells where it goes on") {
   CHECK(frame > low && frame < low + kStackBytes);
 }
 
+// --- the call that knows its site ---
+
+struct SiteCall {
+  bool claims_own_site;
+  bool throws;
+  const void* second = nullptr;
+  const void* site = nullptr;
+};
+
+const void* note_site(void* raw, void* second, const void* site) {
+  auto* call = static_cast<SiteCall*>(raw);
+  call->second = second;
+  call->site = site;
+  if (call->throws) throw call;
+  return call->claims_own_site ? site : nullptr;
+}
+
+__attribute__((noinline)) const void* call_from_one_site(SiteCall* call, void* second) {
+  heddle_call_with_site(call, second, note_site);
+  return call->site;  // after the call, which therefore is none in tail position
+}
+
+// Pitfall 1: what is predicted decides how the call returns, never where to.
+TEST_CASE("a call returns to its site, whichever one was left before") {
+  int marker = 0;
+  SiteCall calls[2] = {{true, false}, {false, false}};
+  for (SiteCall& call : calls) {
+    CHECK(call_from_one_site(&call, &marker) != nullptr);
+    CHECK(call.second == &marker);
+  }
+  CHECK(calls[0].site == calls[1].site);
+  SiteCall elsewhere{true, false};
+  heddle_call_with_site(&elsewhere, nullptr, note_site);
+  CHECK(elsewhere.site != calls[0].site);
+}
+
+TEST_CASE("an exception passes through a call that knows its site") {
+  SiteCall call{false, true};
+  const SiteCall* caught = nullptr;
+  try {
+    heddle_call_with_site(&call, nullptr, note_site);
+  } catch (const SiteCall* thrown) {
+    caught = thrown;
+  }
+  CHECK(caught == &call);
+}
+
 // Pitfall 4: profilers follow frame pointers, exceptions and debuggers the unwind tables.
 TEST_CASE("both ways of unwinding end at the entry of a context") {
   Context context([](Context* self) {
