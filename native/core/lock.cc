@@ -6,7 +6,11 @@
 namespace heddle {
 
 namespace {
+#if defined(HEDDLE_MODEL)
+constexpr int kSpinTurns = 2;  // few enough for threads to sleep, which is what can go wrong
+#else
 constexpr int kSpinTurns = 100;
+#endif
 
 #if defined(HEDDLE_CHECKS)
 void note_acquired(LockRank rank) noexcept {
