@@ -1,12 +1,14 @@
-// The timers of one processor: a 4-ary heap of (deadline, waiter, epoch).
+// The timers of one processor: (deadline, waiter, epoch), in a few lanes and a 4-ary heap.
 //
 // Always true:
-// - The heap belongs to whoever owns the processor. Other threads hand in timers through an inbox.
+// - The queue belongs to whoever owns the processor. Other threads hand in timers through an inbox.
 // - An entry is alive while its waiter is still in the wait of that epoch. Ending the wait any
-//   other way kills the entry without touching the heap; whoever does so reports it, and when a
-//   quarter of the heap is dead it is swept in one pass. So arm and cancel are O(1) for deadlines
-//   that grow, O(log n) otherwise.
+//   other way kills the entry without touching the queue; whoever does so reports it, and when a
+//   quarter of the queue is dead it is swept in one pass.
 // - Entries leave in the order of their deadlines, never before them.
+// - A timer goes to the lane with the latest last deadline that is not after its own, or to an
+//   empty one; only if there is none, to the heap. Programs use few durations, and timers of one
+//   duration come in order: to them arm, cancel and fire are O(1). In the heap they are O(log n).
 //
 // Rejected: a hierarchical wheel (nanosecond precision costs many cascades for timers of mixed
 // range), and back pointers for eager removal (each sift writes to every waiter that it passes).
@@ -16,20 +18,10 @@
 #include <cstdint>
 
 #include "core/lock.h"
-#include "core/waiter.h"
+#include "core/timer_lane.h"
 #include "os/os.h"
 
 namespace heddle {
-
-struct TimerEntry {
-  uint64_t deadline_ns;
-  Waiter* waiter;
-  uint64_t epoch;
-
-  bool alive() const noexcept {
-    return waiter->word.load_relaxed() == Waiter::make_word(WaiterState::kWaiting, epoch);
-  }
-};
 
 class TimerQueue {
  public:
@@ -47,7 +39,7 @@ class TimerQueue {
   // Moves everything, inbox included, to the inbox of another queue.
   void move_to(TimerQueue& other) noexcept;
   size_t size() const noexcept { return size_; }
-  size_t resident_bytes() const noexcept { return capacity_ * sizeof(TimerEntry); }
+  size_t resident_bytes() const noexcept;
 
   // Any thread: a hint unless the caller owns the queue.
   uint64_t next_deadline_ns() const noexcept { return first_deadline_ns_.load_relaxed(); }
@@ -57,22 +49,24 @@ class TimerQueue {
 
  private:
   static constexpr size_t kSweepSize = 64;
+  static constexpr size_t kLanes = 4;
 
+  TimerLane* lane_for(uint64_t deadline_ns) noexcept;
+  TimerLane* first_lane() noexcept;
+  void push_on_heap(const TimerEntry& entry) noexcept;
+  void pop_from_heap() noexcept;
   void sift_up(size_t hole, const TimerEntry& entry) noexcept;
   void sift_down(size_t hole, const TimerEntry& entry) noexcept;
-  void remove_first() noexcept;
   void sweep() noexcept;
-  void reserve(size_t capacity) noexcept;
-
-  void note_first() noexcept {
-    first_deadline_ns_.store_relaxed(size_ == 0 ? os::kNever : heap_[0].deadline_ns);
-  }
+  void note_first() noexcept;
 
   Atomic<uint64_t> first_deadline_ns_{os::kNever};
-  TimerEntry* heap_ = nullptr;
-  size_t size_ = 0;
-  size_t capacity_ = 0;
+  size_t size_ = 0;  // of the lanes and the heap
   size_t dead_ = 0;
+  TimerLane lanes_[kLanes];
+  TimerEntry* heap_ = nullptr;
+  size_t heap_size_ = 0;
+  size_t heap_capacity_ = 0;
   Atomic<uint32_t> dead_remotely_{0};
 
   Atomic<bool> has_inbox_{false};

@@ -1,4 +1,4 @@
-// The heap of deadlines of one processor.
+// The deadlines of one processor.
 #include "core/timer_queue.h"
 
 #include <algorithm>
@@ -47,6 +47,38 @@ TEST_CASE("entries leave in the order of their deadlines") {
     CHECK(pop_all(queue, 1000) == expected);
     CHECK_EQ(queue.size(), 0u);
     CHECK_EQ(queue.next_deadline_ns(), os::kNever);
+  }
+}
+
+// Few durations keep to lanes, many spill into the heap; both at once, with some that never end.
+TEST_CASE("entries of many durations leave in order while others come") {
+  std::mt19937_64 random(43);
+  for (uint64_t durations : {1, 3, 6, 40}) {
+    std::vector<Waiter> waiters = make_waiters(4000);
+    TimerQueue queue;
+    size_t left = 0;
+    uint64_t now_ns = 0;
+    for (Waiter& waiter : waiters) {
+      now_ns += 10;
+      const uint64_t duration = 1 + random() % durations;
+      queue.arm(entry_of(waiter, now_ns + duration * duration * 1000));
+      ++left;
+      if (random() % 4 == 0) {
+        CHECK(waiter.claim(waiter.epoch()));
+        queue.note_dead();
+        --left;
+      }
+      const std::vector<uint64_t> due = pop_all(queue, now_ns);
+      CHECK(std::is_sorted(due.begin(), due.end()));
+      CHECK(due.empty() || due.front() > now_ns - 10);
+      CHECK(queue.next_deadline_ns() > now_ns);
+      left -= due.size();
+      CHECK(queue.size() <= 2 * left + 64);
+    }
+    const std::vector<uint64_t> due = pop_all(queue, os::kNever - 1);
+    CHECK(std::is_sorted(due.begin(), due.end()));
+    CHECK_EQ(due.size(), left);
+    CHECK_EQ(queue.size(), 0u);
   }
 }
 
@@ -125,7 +157,7 @@ TEST_CASE("a timer that is armed and cancelled for ever needs no more memory") {
   CHECK(queue.resident_bytes() <= 256 * sizeof(TimerEntry));
 }
 
-TEST_CASE("the heap gives memory back when it empties") {
+TEST_CASE("a queue gives memory back when it empties") {
   std::vector<Waiter> waiters = make_waiters(50'000);
   TimerQueue queue;
   for (size_t i = 0; i < waiters.size(); ++i) queue.arm(entry_of(waiters[i], i));
