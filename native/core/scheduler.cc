@@ -224,7 +224,8 @@ void Scheduler::arm_timer(uint64_t deadline_ns, Waiter* waiter, uint64_t epoch) 
   }
   Processor* processor = processor_at(0);
   processor->timers.post(entry);
-  fence_seq_cst();  // pairs with the fence in sleep_idle
+  // Under the lock that a machine goes to sleep under: either it is idle by now and is woken, or it
+  // sees the inbox when it looks again in sleep_idle.
   wake_processor(processor);
 }
 
