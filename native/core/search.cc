@@ -291,8 +291,7 @@ void Scheduler::wake_one() noexcept {
 }
 
 bool Scheduler::work_visible(Processor* own) const noexcept {
-  if (!global_.empty() || own->timers.has_inbox() || stopping_.load_relaxed() ||
-      own->must_retire.load_relaxed()) {
+  if (!global_.empty() || own->timers.has_inbox() || own->must_retire.load_relaxed()) {
     return true;
   }
   const uint32_t known = created_processors_.load_acquire();
@@ -310,7 +309,7 @@ bool Scheduler::sleep_idle(Machine* machine) noexcept {
   const bool was_searching = machine->searching;
   {
     LockGuard guard(lock_);
-    if (stopping_.load_relaxed()) return false;
+    if (stopping_.load_relaxed()) return false;  // the stop signals once
     machine->signal.store_relaxed(0);
     machine->searching = false;  // before somebody can claim the processor and say otherwise
     push_idle_locked(processor);

@@ -104,6 +104,32 @@ void live_twice() {
   }
 }
 
+// --- at the very moment at which somebody goes to sleep ---
+
+// Their machines search, go to sleep with their processors, or retire and wait without one.
+void shut_down_at_sleepers() {
+  static const uint32_t kPauses[] = {100, 2'000, 30'000};
+  for (int life = 0; life < 4; ++life) {
+    Scheduler scheduler;
+    for (uint32_t i = 0; i < 3; ++i) scheduler.go([] { pause_thread(3'000); });
+    pause_thread(kPauses[random_below(3)]);
+    if (one_in(2)) scheduler.set_processors(1);
+    pause_thread(kPauses[random_below(3)]);
+    // An idle machine looks again by itself, but much later.
+    SIM_CHECK(scheduler.shutdown(20'000'000), "a machine sleeps on");
+  }
+}
+
+// Where everything sleeps, the monitor sleeps without end from now on.
+void shut_down_at_monitor() {
+  constexpr uint64_t kUntilDeepNs = 50'000'000;
+  Scheduler scheduler;
+  const uint64_t began = os::now_ns();
+  if (one_in(2)) scheduler.go([] {});
+  os::sleep_until(began + kUntilDeepNs + random_below(one_in(4) ? 20'000'000 : 5'000));
+  scheduler.shutdown();
+}
+
 // --- threads and memory that are refused ---
 
 struct Refused {
@@ -164,6 +190,16 @@ TEST_CASE("a shutdown ends everything that is at work, and nothing runs afterwar
 
 TEST_CASE("a second life of the runtime uses what the first has left behind") {
   CHECK(run_seeds({"second life", live_twice, 500, {}}));
+}
+
+TEST_CASE("a shutdown ends machines that are about to sleep") {
+  Settings settings = exact_time();
+  settings.cpus = 3;
+  CHECK(run_seeds({"shutdown against sleep", shut_down_at_sleepers, 500, settings}));
+}
+
+TEST_CASE("a shutdown ends a monitor that is about to sleep") {
+  CHECK(run_seeds({"shutdown against the monitor", shut_down_at_monitor, 500, exact_time()}));
 }
 
 TEST_CASE("without threads or memory the rest goes on, and nothing is lost") {
