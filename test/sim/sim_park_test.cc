@@ -59,27 +59,28 @@ constexpr uint32_t kWaiters = 3;
 
 struct Outside {
   Scheduler scheduler;
-  Atomic<Fiber*> fiber[kWaiters];
+  Fiber* fibers[kWaiters];
   Atomic<uint64_t> epoch[kWaiters];    // of the current wait
   Atomic<uint32_t> claimed[kWaiters];  // waits that somebody's ready has ended
+  Plain<uint32_t> said[kWaiters];      // before a wait, for its claimer
   Plain<uint32_t> resumed[kWaiters];
   Countdown running{kWaiters};
   Outside() { exits = &running; }
 };
 Outside* outside;
 
-// Odd rounds take the park back.
+// Odd rounds take the park back. The epoch is published without order: it is the claim that shows
+// what was written before the wait.
 void wait_in_rounds(uint32_t index) {
   for (uint32_t round = 0; round < kRounds; ++round) {
     const bool parks = round % 2 == 0;
     const uint32_t before = outside->claimed[index].load_acquire();
     const ParkCommit stays = [](Fiber* fiber, void* raw) noexcept {
-      const auto at = reinterpret_cast<uintptr_t>(raw);
-      outside->fiber[at].store_relaxed(fiber);
-      outside->epoch[at].store_release(fiber->epoch());
+      outside->epoch[reinterpret_cast<uintptr_t>(raw)].store_relaxed(fiber->epoch());
       return true;
     };
     const ParkCommit returns = [](Fiber*, void*) noexcept { return false; };
+    if (parks) outside->said[index].write(round, "what a fiber says before it waits");
     park(WaitReason::kPark, parks ? stays : returns, reinterpret_cast<void*>(uintptr_t{index}));
     const uint32_t ended = outside->claimed[index].load_acquire() - before;
     // The claimer counts after its claim, perhaps later than the fiber goes on.
@@ -94,10 +95,14 @@ void wait_in_rounds(uint32_t index) {
 void ready_everything(void*) {
   while (outside->running.left() != 0) {
     const uint32_t index = random_below(kWaiters);
-    const uint64_t epoch = outside->epoch[index].load_acquire();
+    const uint64_t epoch = outside->epoch[index].load_relaxed();
     if (epoch != 0) {
-      Fiber* const fiber = outside->fiber[index].load_relaxed();
-      if (outside->scheduler.ready(fiber, epoch)) outside->claimed[index].fetch_add_acq_rel(1);
+      Fiber* const fiber = outside->fibers[index];
+      if (outside->scheduler.ready(fiber, epoch)) {
+        const uint32_t said = outside->said[index].read("what a fiber says before it waits");
+        SIM_CHECK(said == 2 * outside->claimed[index].load_acquire(), "said before another wait");
+        outside->claimed[index].fetch_add_acq_rel(1);
+      }
       SIM_CHECK(!outside->scheduler.ready(fiber, epoch - 1), "a stale epoch ended a wait");
     }
     pause_thread(3'000);
@@ -107,12 +112,19 @@ void ready_everything(void*) {
 void ready_from_outside() {
   Outside all;
   outside = &all;
+  for (uint32_t i = 0; i < kWaiters; ++i) {
+    const FiberEntry wait = [](Fiber* fiber) {
+      uint32_t index = 0;
+      std::memcpy(&index, fiber->payload, sizeof index);
+      wait_in_rounds(index);
+    };
+    SpawnError error = SpawnError::kNone;
+    all.fibers[i] = all.scheduler.spawn(any_options(), wait, &i, sizeof i, &error);
+    SIM_CHECK(all.fibers[i] != nullptr, "a spawn failed");
+  }
   os::Thread threads[2];
   for (os::Thread& thread : threads) {
     os::start_thread(&thread, "waker", 0, ready_everything, nullptr);
-  }
-  for (uint32_t i = 0; i < kWaiters; ++i) {
-    all.scheduler.go([i] { wait_in_rounds(i); }, any_options());
   }
   all.running.wait();
   for (os::Thread thread : threads) os::join_thread(thread);
