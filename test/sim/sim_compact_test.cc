@@ -122,6 +122,58 @@ void ready_from_outside() {
   check_all_exited(all.scheduler, kFibers);
 }
 
+// --- fibers of one stack take turns ---
+
+constexpr uint32_t kShort = 16;
+constexpr uint32_t kStacks = 16;
+
+// What is on a run stack: whoever runs there has it alone, and sees what was done there before.
+struct Turns {
+  Scheduler scheduler;
+  Atomic<RunStack*> stacks[kStacks];
+  Plain<uint32_t> memory[kStacks];
+  Signal signals[kShort];
+  Countdown running{kShort};
+  Turns() { exits = &running; }
+};
+Turns* turns;
+
+void use_stack() {
+  RunStack* const own = current_fiber()->run_stack;
+  uint32_t at = 0;
+  for (; at < kStacks; ++at) {
+    RunStack* none = nullptr;
+    if (turns->stacks[at].load_relaxed() == own) break;
+    if (turns->stacks[at].compare_exchange_acq_rel(none, own) || none == own) break;
+  }
+  if (at < kStacks) turns->memory[at].write(1, "a run stack");
+}
+
+void run_briefly(uint32_t index) {
+  use_stack();
+  if (one_in(2)) {
+    turns->signals[index].wait();
+    use_stack();
+  }
+  if (one_in(4)) yield();
+  use_stack();
+}
+
+void take_turns() {
+  Turns all;
+  turns = &all;
+  for (uint32_t i = 0; i < kShort; ++i) {
+    all.scheduler.go([i] { run_briefly(i); }, options_of(StackClass::kCompact));
+    if (i % 2 != 0) {
+      pause_thread(3'000);
+      for (uint32_t each = i - 1; each <= i; ++each) all.signals[each].send(all.scheduler);
+    }
+  }
+  all.running.wait();
+  all.scheduler.shutdown();
+  check_all_exited(all.scheduler, kShort);
+}
+
 Settings with_cpus(uint32_t cpus) noexcept {
   Settings settings;
   settings.cpus = cpus;
@@ -132,6 +184,10 @@ Settings with_cpus(uint32_t cpus) noexcept {
 
 TEST_CASE("a token goes round among compact fibers, and their stacks stay what they were") {
   CHECK(run_seeds({"compact", token_goes_round, 500, with_cpus(2)}));
+}
+
+TEST_CASE("compact fibers of one stack take turns on it") {
+  CHECK(run_seeds({"compact in turn", take_turns, 500, with_cpus(3)}));
 }
 
 TEST_CASE("compact fibers that are readied from everywhere all go on") {
