@@ -92,6 +92,35 @@ void resize_from_fibers() {
   check_all_exited(all.scheduler, 2 * kWorkers);
 }
 
+// --- run stacks of processors that are no more ---
+
+constexpr uint32_t kLives = 12;  // of the second processor
+constexpr uint32_t kCompact = 2;
+
+struct Reused {
+  Scheduler scheduler;
+  Countdown running{kLives * kCompact};
+  Reused() { exits = &running; }
+};
+
+// Compact fibers of later processors run on the stacks that former ones have left.
+void run_stacks_are_used_again() {
+  Reused all;
+  StackPool& memory = stack_pool(stack_size_log2(256 * 1024));
+  for (uint32_t life = 1; life <= kLives; ++life) {
+    all.scheduler.set_processors(2);
+    for (uint32_t i = 0; i < kCompact; ++i) {
+      all.scheduler.go([] { pause_thread(3'000); }, options_of(StackClass::kCompact));
+    }
+    for (uint32_t left = (kLives - life) * kCompact; all.running.left() != left;) {
+      pause_thread(3'000);
+    }
+    all.scheduler.set_processors(1);
+  }
+  SIM_CHECK(memory.use().in_use <= 2 * Processor::kRunStacks, "run stacks are left to nobody");
+  all.scheduler.shutdown();
+}
+
 // --- and it goes to sleep meanwhile ---
 
 struct Waking {
@@ -139,6 +168,10 @@ TEST_CASE("the number of processors changes under load and nothing is lost") {
 
 TEST_CASE("fibers change the number of processors that run them") {
   CHECK(run_seeds({"resize from fibers", resize_from_fibers, 500, {}}));
+}
+
+TEST_CASE("run stacks outlive their processors and are used again") {
+  CHECK(run_seeds({"resize and run stacks", run_stacks_are_used_again, 500, {}}));
 }
 
 TEST_CASE("no wake-up is lost while processors come and go") {
