@@ -13,7 +13,6 @@ namespace sim = heddle::sim;
 namespace {
 
 constexpr uint32_t kItems = 24;
-using Queue = heddle::RunQueueOf<4>;
 
 struct Item : Runnable {
   Item() : Runnable(RunnableKind::kFiber) {}
@@ -21,13 +20,11 @@ struct Item : Runnable {
   uint32_t taken = 0;
 };
 
-struct Shared {
-  Queue owner;
-  Queue thieves[2];
+struct Items {
   Item items[kItems];
   Atomic<uint32_t> left{kItems};
 };
-Shared* shared;
+Items* shared;
 
 void take(Runnable* runnable) {
   auto* item = static_cast<Item*>(runnable);
@@ -38,11 +35,19 @@ void take(Runnable* runnable) {
   shared->left.fetch_sub_acq_rel(1);
 }
 
+template <typename Queue>
+struct Shared : Items {
+  Queue owner;
+  Queue thieves[2];
+};
+
+template <typename Queue>
 void steal(void* raw) {
   auto* own = static_cast<Queue*>(raw);
+  Queue& owner = static_cast<Shared<Queue>*>(shared)->owner;
   while (shared->left.load_relaxed() != 0) {
     uint32_t moved = 0;
-    Runnable* item = shared->owner.steal_into(*own, &moved);
+    Runnable* item = owner.steal_into(*own, &moved);
     if (item == nullptr) {
       heddle::spin_hint();
       continue;
@@ -58,11 +63,13 @@ void steal(void* raw) {
   }
 }
 
+template <typename Queue>
 void owner_and_thieves() {
-  Shared all;
+  Shared<Queue> all;
   shared = &all;
   os::Thread threads[2];
-  for (int i = 0; i < 2; ++i) os::start_thread(&threads[i], "thief", 0, steal, &all.thieves[i]);
+  for (int i = 0; i < 2; ++i)
+    os::start_thread(&threads[i], "thief", 0, steal<Queue>, &all.thieves[i]);
   for (uint32_t i = 0; i < kItems; ++i) {
     all.items[i].content.write(i + 1, "an item");
     while (!all.owner.push(&all.items[i])) {
@@ -82,5 +89,8 @@ void owner_and_thieves() {
 }  // namespace
 
 TEST_CASE("every item of a run queue is taken once, by its owner or by a thief") {
-  CHECK(sim::run_seeds({"run queue", owner_and_thieves, 2000, {}}));
+  using Patient = heddle::RunQueueOf<4>;
+  using Impatient = heddle::RunQueueOf<4, 0>;
+  CHECK(sim::run_seeds({"run queue, thieves ask", owner_and_thieves<Patient>, 1500, {}}));
+  CHECK(sim::run_seeds({"run queue, thieves rob", owner_and_thieves<Impatient>, 1500, {}}));
 }

@@ -17,6 +17,7 @@ struct Item : Runnable {
 };
 
 using SmallQueue = RunQueueOf<8>;
+using RobbedQueue = RunQueueOf<8, 0>;
 
 std::vector<Item> make_items(uint32_t count) {
   std::vector<Item> items(count);
@@ -34,15 +35,16 @@ void drain(Queue& queue) {
 }
 
 // One owner and some thieves pass that many items through a ring of eight.
+template <typename Queue = SmallQueue>
 void run_owner_and_thieves(uint32_t count, int thief_count) {
   std::vector<Item> items = make_items(count);
-  SmallQueue owned;
+  Queue owned;
   Atomic<bool> done{false};
   Atomic<uint64_t> thefts{0};
   std::vector<std::thread> thieves;
   for (int i = 0; i < thief_count; ++i) {
     thieves.emplace_back([&] {
-      SmallQueue own;
+      Queue own;
       while (!done.load_acquire() || owned.size() != 0) {
         uint32_t moved = 0;
         Runnable* stolen = owned.steal_into(own, &moved);
@@ -57,7 +59,7 @@ void run_owner_and_thieves(uint32_t count, int thief_count) {
       }
     });
   }
-  const uint32_t first = SmallQueue::capacity();
+  const uint32_t first = Queue::capacity();
   for (uint32_t i = 0; i < first; ++i) owned.push(&items[i]);
   while (thefts.load_acquire() == 0) os::yield_thread();  // all thieves may be late
   for (uint32_t i = first; i < count; ++i) {
@@ -175,12 +177,41 @@ TEST_CASE("there is nothing to steal from an empty ring") {
   CHECK(victim.pop() == &item);
 }
 
+TEST_CASE("an owner that pops gives half to the thief that asks") {
+  using PatientQueue = RunQueueOf<8, 60'000'000'000>;
+  std::vector<Item> items = make_items(8);
+  PatientQueue victim;
+  PatientQueue own;
+  for (Item& item : items) victim.push(&item);
+  Atomic<bool> done{false};
+  Runnable* stolen = nullptr;
+  uint32_t moved = 0;
+  std::thread thief([&] {
+    stolen = victim.steal_into(own, &moved);
+    done.store_release(true);
+  });
+  while (!done.load_acquire()) {
+    if (Runnable* item = victim.pop()) victim.push(item);
+    os::yield_thread();
+  }
+  thief.join();
+  CHECK(moved == 3 || moved == 4);  // one item was in the owner's hands, or none
+  CHECK_EQ(own.size(), moved - 1);
+  REQUIRE(stolen != nullptr);
+  ++static_cast<Item*>(stolen)->runs;
+  drain(own);
+  drain(victim);
+  for (const Item& item : items) CHECK_EQ(item.runs, 1u);
+}
+
 // Row 25: the number of items is that of Go's test of the same property.
 TEST_CASE("no item is lost or run twice while thieves are at work") {
   os::prepare_heavy_fence();
   const uint32_t count = kSanitized ? 65'536 : 524'288;
   run_owner_and_thieves(count, 1);
   run_owner_and_thieves(count / 4, 2);
+  run_owner_and_thieves<RobbedQueue>(count / 2, 1);
+  run_owner_and_thieves<RobbedQueue>(count / 8, 2);
 }
 
 TEST_CASE("nor where the kernel has no membarrier") {
