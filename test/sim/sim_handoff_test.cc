@@ -131,6 +131,8 @@ void hog() {
 void take_from_hogs() {
   Hogs all;
   hogs = &all;
+  // Everything has been idle for so long that the monitor sleeps without end.
+  if (one_in(2)) os::sleep_until(os::now_ns() + 70'000'000);
   for (uint32_t i = 0; i < kHogs; ++i) all.scheduler.go(hog, any_options());
   pause_thread(10'000);
   for (uint32_t i = 0; i < kServed; ++i) {
