@@ -6,6 +6,7 @@
 //
 //   pop:   read sequence; take the first item; popped + 1; light fence; is the sequence unchanged
 //          and even? Otherwise a thief is about: if it asks, give it half
+//   push:  if a thief asks, give it half; store the item; tail + 1
 //   steal: make sequence odd; ask; if the owner gives nothing within microseconds, take the asking
 //          back, and rob: heavy fence; take from behind the first item; move the first item up to
 //          the new front; stolen + n. Make sequence even
@@ -45,6 +46,7 @@ class RunQueueOf {
 
   // Owner only. False when full.
   bool push(Runnable* item) noexcept {
+    if (__builtin_expect(request_.load_relaxed() == kAsked, false) && accept_request()) serve();
     const uint32_t tail = tail_.load_relaxed();
     // The acquire of stolen_ in front(): a thief has read the slots before they are used again.
     if (tail - front() >= kCapacity) return false;
@@ -119,6 +121,7 @@ class RunQueueOf {
   }
 
  private:
+  enum Request : uint32_t { kNone, kAsked, kServing, kServed };
   static constexpr uint32_t kMask = kCapacity - 1;
 
   uint32_t front() const noexcept { return popped_.load_relaxed() + stolen_.load_acquire(); }
@@ -129,8 +132,6 @@ class RunQueueOf {
     Atomic<uint32_t> popped;    // that the thief has seen
     Atomic<uint32_t> front;     // since then
   };
-
-  enum Request : uint32_t { kNone, kAsked, kServing, kServed };
 
   // A pop that began at `sequence` has met thieves.
   __attribute__((noinline)) Runnable* settle_overlap(uint32_t sequence, uint32_t popped,
@@ -160,15 +161,19 @@ class RunQueueOf {
     return nullptr;
   }
 
-  // Owner only: gives the older half to the thief that has asked and waits. Its queue is the
-  // owner's to fill until it is told so.
-  void serve() noexcept {
+  // Owner only. True: the thief waits now until it is served, and its queue is the owner's to fill.
+  bool accept_request() noexcept {
+    uint32_t asked = kAsked;
+    return request_.compare_exchange_acq_rel(asked, kServing);
+  }
+
+  // Owner only: gives the older half.
+  __attribute__((noinline)) void serve() noexcept {
     const uint32_t first = front();
     const uint32_t count = (tail_.load_relaxed() - first + 1) / 2;
-    RunQueueOf* thief = thief_.load_relaxed();
-    for (uint32_t i = 1; i < count; ++i) {
-      thief->push(slots_[(first + i) & kMask].load_relaxed());
-    }
+    Runnable* items[kCapacity / 2];
+    for (uint32_t i = 1; i < count; ++i) items[i - 1] = slots_[(first + i) & kMask].load_relaxed();
+    if (count > 1) thief_.load_relaxed()->push_many(items, count - 1);
     given_.store_relaxed(count != 0 ? slots_[first & kMask].load_relaxed() : nullptr);
     given_count_.store_relaxed(count);
     popped_.store_release(popped_.load_relaxed() + count);
