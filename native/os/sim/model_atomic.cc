@@ -165,12 +165,16 @@ void RaceCheck::writing(const char* what) noexcept {
 
 }  // namespace sim
 
+// A system call that waits for the other cores: by its return they may be far beyond their barrier.
 void fence_heavy() noexcept {
+  constexpr uint32_t kReturnsAfterNs = 2'000;
   if (!sim::running) return;
   sim::World& here = sim::world();
   here.point();
   here.memory().fence_everybody(here.current().number);
   here.note(sim::StepKind::kHeavyFence, __builtin_return_address(0), 0, 0);
+  if (!here.strategy().one_in(4)) return;
+  here.block(sim::Wait::kSleep, nullptr, here.now_ns() + here.strategy().below(kReturnsAfterNs));
 }
 
 }  // namespace heddle
