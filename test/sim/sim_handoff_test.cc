@@ -89,27 +89,6 @@ void block_briefly() {
   check_all_exited(all.scheduler, kBlockers);
 }
 
-// --- back from a call, to the processor of a machine that sleeps ---
-
-// The machine that slept with it may not look after it any more: it would spin from the moment at
-// which it wanted to wake up, and the steps of this run are limited.
-void return_and_stay() {
-  blocking([] { pause_thread(2'000'000); });
-  os::sleep_until(os::now_ns() + 300'000'000);
-}
-
-void return_to_sleepers() {
-  Short all;
-  brief = &all;
-  all.scheduler.go(return_and_stay, options_of(StackClass::kStandard));
-  for (uint32_t i = 1; i < kBlockers; ++i) {
-    all.scheduler.go([] {}, options_of(StackClass::kStandard));
-  }
-  all.running.wait();
-  all.scheduler.shutdown();
-  check_all_exited(all.scheduler, kBlockers);
-}
-
 // --- hogs ---
 
 constexpr uint32_t kHogs = 3;
@@ -233,12 +212,6 @@ TEST_CASE("fibers in blocking calls keep no processor from others") {
 
 TEST_CASE("short calls, exceptions and long computations lose nothing") {
   CHECK(run_seeds({"short calls", block_briefly, 500, {}}));
-}
-
-TEST_CASE("who returns to the processor of a sleeper has it alone") {
-  Settings settings = exact_time();
-  settings.cpus = 1;
-  CHECK(run_seeds({"return to sleepers", return_to_sleepers, 500, settings}));
 }
 
 TEST_CASE("a hog loses its processor and comes back") {
