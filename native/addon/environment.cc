@@ -4,6 +4,7 @@
 
 #include "addon/runtime.h"
 #include "addon/translate.h"
+#include "arch/context.h"
 
 namespace heddle {
 
@@ -72,6 +73,8 @@ TaskRecord* Environment::take_record(uint32_t slot) {
   if (record != nullptr) {
     free_records_ = record->next;
     --free_count_;
+    // A burst of tasks is more than the cache holds: the next one is there when it is wanted.
+    arch::prefetch_for_write(free_records_);
   } else {
     record = new TaskRecord;
     record->mailbox = mailbox_;
@@ -182,6 +185,7 @@ uint32_t Environment::take() {
   while (batch_ != nullptr && count < capacity_) {
     TaskRecord* record = batch_;
     batch_ = record->next;
+    arch::prefetch(batch_);
     write_result(record, count++, values);
     retire(record);
   }
@@ -253,7 +257,7 @@ void Environment::write_result(TaskRecord* record, uint32_t at, napi_value value
 }
 
 void Environment::retire(TaskRecord* record) {
-  if (record->thread) {
+  if (record->is_special && record->thread) {
     // It has posted, so all that is left of it is its end.
     const ThreadTwin& twin = *record->thread;
     const uint64_t before = os::now_ns();
@@ -295,7 +299,7 @@ void Environment::end_tasks() {
   }
   for (TaskRecord* record : by_slot_) {
     if (record == nullptr) continue;
-    if (record->thread) os::detach_thread(record->thread->thread);
+    if (record->is_special && record->thread) os::detach_thread(record->thread->thread);
     if (cancel_task(record)) {
       delete record;
       --live_;

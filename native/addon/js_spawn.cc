@@ -41,6 +41,8 @@ bool read_arguments(const JsCall& call, const napi_value* values, uint32_t count
                     TaskRecord* record) {
   const Kernel& kernel = *record->kernel;
   if (!check_count(call, kernel, count)) return false;
+  if (count == 0) return true;
+  record->is_special = true;
   record->argument_count = static_cast<uint8_t>(count);
   for (uint32_t i = 0; i < count; ++i) {
     Refusal refusal;
@@ -60,6 +62,7 @@ void read_name(napi_env env, napi_value value, TaskRecord* record) {
   napi_typeof(env, value, &type);
   if (type != napi_string) return;
   const std::string text = string_from_js(env, value);
+  record->is_special = true;
   record->name = std::make_unique<char[]>(text.size() + 1);
   std::memcpy(record->name.get(), text.c_str(), text.size() + 1);
 }

@@ -28,12 +28,14 @@ std::string class_name(const std::exception& exception) {
 
 void keep_failure(TaskRecord* record, std::unique_ptr<Failure> failure) noexcept {
   record->outcome = TaskOutcome::kException;
+  record->is_special = true;
   record->failure = std::move(failure);
 }
 
 // Runs the kernel on the calling fiber or thread and keeps whatever becomes of it.
 void run_kernel(TaskRecord* record) {
-  KernelCall call(record->arguments, record->argument_count, &record->result);
+  const uint32_t count = record->is_special ? record->argument_count : 0;
+  KernelCall call(record->arguments, count, &record->result);
   try {
     record->kernel->run(call);
   } catch (const Cancelled&) {
@@ -107,15 +109,17 @@ void timer_fires(void* argument) noexcept { end_task(static_cast<TaskRecord*>(ar
 void TaskRecord::reset() noexcept {
   fiber = nullptr;
   outcome = TaskOutcome::kValue;
+  gate.store_relaxed(static_cast<uint8_t>(Gate::kOpen));
+  result.clear();
+  if (!is_special) return;
+  is_special = false;
   for (uint32_t i = 0; i < argument_count; ++i) arguments[i].clear();
   argument_count = 0;
-  gate.store_relaxed(static_cast<uint8_t>(Gate::kOpen));
   cancel_flag.store_relaxed(0);
-  result.clear();
   timer = TimerHandle{};
-  if (name) name.reset();
-  if (failure) failure.reset();
-  if (thread) thread.reset();
+  name.reset();
+  failure.reset();
+  thread.reset();
 }
 
 const char* start_on_fiber(TaskRecord* record, const FiberPlan& plan, Magazine* stock) noexcept {
@@ -139,6 +143,7 @@ const char* start_on_fiber(TaskRecord* record, const FiberPlan& plan, Magazine* 
 }
 
 const char* start_on_thread(TaskRecord* record, size_t stack_bytes, int* error) noexcept {
+  record->is_special = true;
   record->thread = std::make_unique<ThreadTwin>();
   ThreadTwin* twin = record->thread.get();
   twin->asked_at_ns = os::now_ns();
@@ -152,13 +157,14 @@ const char* start_on_thread(TaskRecord* record, size_t stack_bytes, int* error) 
 }
 
 const char* start_as_timer(TaskRecord* record, uint64_t deadline_ns) noexcept {
+  record->is_special = true;
   record->timer = start_timer(runtime(), deadline_ns, timer_fires, record);
   return record->timer.node != nullptr ? nullptr : "ERR_HEDDLE_MEMORY";
 }
 
 bool cancel_task(TaskRecord* record) noexcept {
   if (record->kernel == nullptr) return stop_timer(runtime(), record->timer);
-  if (record->thread) {
+  if (record->is_special && record->thread) {
     record->cancel_flag.store_relaxed(1);
     return false;
   }

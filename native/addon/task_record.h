@@ -9,6 +9,7 @@
 //   kOpen -> kEnded                  by the fiber's end, which waits while it is kCancelling
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string>
 
@@ -42,31 +43,37 @@ struct ThreadTwin {
 
 enum class Gate : uint8_t { kOpen, kCancelling, kEnded };
 
-struct TaskRecord {
+struct alignas(64) TaskRecord {
+  // The first cache line is all that a plain task touches: no arguments, no name, no failure.
   TaskRecord* next = nullptr;  // in the mailbox, or among the isolate's free records
   Mailbox* mailbox = nullptr;
   const Kernel* kernel = nullptr;  // nullptr: a sleep of a promise, which is a timer alone
   Fiber* fiber = nullptr;          // nullptr: on a thread, or a timer
   uint32_t slot = 0;               // of the promise in JavaScript
   TaskOutcome outcome = TaskOutcome::kValue;
-  uint8_t argument_count = 0;
   bool holds_loop = false;
+  bool is_special = false;  // has used something of what follows the result
   Atomic<uint8_t> gate{static_cast<uint8_t>(Gate::kOpen)};
-  Atomic<uint8_t> cancel_flag{0};  // of a thread
   Value result;
+
+  uint8_t argument_count = 0;
+  Atomic<uint8_t> cancel_flag{0};  // of a thread
   Value arguments[kMaxArguments];
   TimerHandle timer;
   std::unique_ptr<char[]> name;  // nullptr: the kernel's
   std::unique_ptr<Failure> failure;
   std::unique_ptr<ThreadTwin> thread;
 
-  const char* display_name() const noexcept { return name ? name.get() : kernel->name; }
+  const char* display_name() const noexcept {
+    return is_special && name ? name.get() : kernel->name;
+  }
   bool has_ended() const noexcept {
     return gate.load_acquire() == static_cast<uint8_t>(Gate::kEnded);
   }
   // As new, for the next task of the isolate.
   void reset() noexcept;
 };
+static_assert(offsetof(TaskRecord, argument_count) == 64, "a plain task is one cache line");
 
 struct FiberPlan {
   StackClass stack_class = StackClass::kStandard;

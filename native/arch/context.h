@@ -46,6 +46,7 @@ void* resume_address(void* stack_pointer) noexcept;
 void* resume_frame(void* stack_pointer) noexcept;
 
 inline void prefetch(const void* address) noexcept { __builtin_prefetch(address); }
+inline void prefetch_for_write(const void* address) noexcept { __builtin_prefetch(address, 1); }
 
 // Tells the core that this is a spin loop.
 inline void cpu_relax() noexcept {

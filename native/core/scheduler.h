@@ -189,8 +189,9 @@ class Scheduler {
   alignas(64) GlobalQueue global_;
   Atomic<uint32_t> foreign_running_{0};
   Atomic<uint32_t> outside_wakers_{0};
-  Atomic<uint64_t> foreign_spawned_{0};
-  uint32_t usable_cpus_ = 1;
+  // On a line of its own: threads outside write it at every spawn.
+  alignas(64) Atomic<uint64_t> foreign_spawned_{0};
+  alignas(64) uint32_t usable_cpus_ = 1;
 
   Atomic<Machine*>* machines_ = nullptr;  // machine_limit_ slots; filled in order
   Atomic<uint32_t> machine_count_{0};

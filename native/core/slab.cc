@@ -81,6 +81,7 @@ void SlabPool::unlink_partial(Slab* slab) noexcept {
 }
 
 SlabPool::Slab* SlabPool::slab_with_room() noexcept {
+  if (partial_ == nullptr && batches_ > 0) give_locked(depot_[--batches_], kBatch);
   if (partial_ != nullptr) return partial_;
   Slab* slab = discarded_;
   if (slab != nullptr) {
@@ -112,7 +113,11 @@ void* SlabPool::take_one(Slab* slab) noexcept {
 
 size_t SlabPool::take(void** blocks, size_t count) noexcept {
   LockGuard guard(lock_);
-  for (size_t i = 0; i < count; ++i) {
+  size_t i = 0;
+  for (; count - i >= kBatch && batches_ > 0; i += kBatch) {
+    std::memcpy(blocks + i, depot_[--batches_], sizeof depot_[0]);
+  }
+  for (; i < count; ++i) {
     Slab* slab = slab_with_room();
     if (slab == nullptr) return i;
     blocks[i] = take_one(slab);
@@ -122,6 +127,13 @@ size_t SlabPool::take(void** blocks, size_t count) noexcept {
 
 void SlabPool::give(void* const* blocks, size_t count) noexcept {
   LockGuard guard(lock_);
+  for (; count >= kBatch && batches_ < kDepot; count -= kBatch, blocks += kBatch) {
+    std::memcpy(depot_[batches_++], blocks, sizeof depot_[0]);
+  }
+  give_locked(blocks, count);
+}
+
+void SlabPool::give_locked(void* const* blocks, size_t count) noexcept {
   for (size_t i = 0; i < count; ++i) {
     Slab* slab = slab_of(blocks[i]);
     std::memcpy(static_cast<char*>(blocks[i]) + link_offset_, &slab->free, sizeof(void*));
@@ -133,6 +145,7 @@ void SlabPool::give(void* const* blocks, size_t count) noexcept {
 
 size_t SlabPool::trim() noexcept {
   LockGuard guard(lock_);
+  while (batches_ > 0) give_locked(depot_[--batches_], kBatch);
   size_t bytes = 0;
   for (Slab* slab = partial_; slab != nullptr && empty_slabs_ > 0;) {
     Slab* next = slab->next;
@@ -174,7 +187,7 @@ uint64_t SlabPool::resident_bytes() const noexcept {
 
 bool Magazine::refill(SlabPool& pool) noexcept {
   // Few at a time: an idle processor's stock should pin few slabs.
-  count_ = static_cast<uint32_t>(pool.take(blocks_, kCapacity / 8));
+  count_ = static_cast<uint32_t>(pool.take(blocks_, SlabPool::kBatch));
   return count_ != 0;
 }
 

@@ -6,6 +6,9 @@
 // - A free block keeps its contents (above all its epoch) except for the link word at
 //   `link_offset`.
 // - Processors take and give blocks in batches through a Magazine; the pool's lock is per batch.
+// - Whole batches that were given are kept as they are for the next one who takes, and count as
+//   taken until a trim: the lists of free blocks would cost a cache miss per block. (Magazines and
+//   depot as in Bonwick and Adams, USENIX 2001.)
 //
 // Slabs of 64 KiB lie in arenas of 64 MiB; what is known of a slab lies at the start of its arena,
 // never in the slab, so that an empty slab costs nothing.
@@ -20,6 +23,8 @@ namespace heddle {
 
 class SlabPool {
  public:
+  static constexpr uint32_t kBatch = 64;
+
   // Called for every block of a slab that is about to be given back.
   using Retire = void (*)(void* block);
 
@@ -49,8 +54,11 @@ class SlabPool {
   Slab* slab_with_room() noexcept;
   Arena* add_arena() noexcept;
   void* take_one(Slab* slab) noexcept;
+  void give_locked(void* const* blocks, size_t count) noexcept;
   void link_partial(Slab* slab) noexcept;
   void unlink_partial(Slab* slab) noexcept;
+
+  static constexpr uint32_t kDepot = 16;
 
   const size_t block_bytes_;
   const size_t link_offset_;
@@ -62,6 +70,8 @@ class SlabPool {
   Slab* discarded_ = nullptr;  // given back to the system
   uint32_t empty_slabs_ = 0;   // partial slabs with nothing taken but memory still resident
   uint64_t touched_slabs_ = 0;
+  uint32_t batches_ = 0;  // in the depot
+  void* depot_[kDepot][kBatch];
 };
 
 // A processor's own small stock of blocks. Owned by whoever owns the processor.
@@ -84,6 +94,10 @@ class Magazine {
     return true;
   }
   void flush(SlabPool& pool) noexcept;
+  // The block that comes `ahead` takes later: for whoever takes what other cores have written.
+  void* upcoming(uint32_t ahead) const noexcept {
+    return count_ > ahead ? blocks_[count_ - 1 - ahead] : nullptr;
+  }
 
  private:
   static constexpr uint32_t kCapacity = 512;  // a full run queue and what it spawned

@@ -85,6 +85,18 @@ TEST_CASE("free blocks are taken again before a new slab is opened") {
   CHECK_EQ(pool.resident_bytes(), kSlabBytes);
 }
 
+TEST_CASE("a batch that was given is the next one taken, and a trim takes it apart") {
+  SlabPool pool(sizeof(Block), kLinkOffset, nullptr);
+  const std::vector<void*> blocks = take_many(pool, SlabPool::kBatch);
+  for (void* block : blocks) static_cast<Block*>(block)->payload[5] = 5;
+  pool.give(blocks.data(), blocks.size());
+  CHECK(take_many(pool, SlabPool::kBatch) == blocks);
+  pool.give(blocks.data(), blocks.size());
+  CHECK(pool.trim() != 0);
+  CHECK_EQ(pool.resident_bytes(), 0u);
+  for (void* block : blocks) CHECK_EQ(static_cast<Block*>(block)->payload[5], 0u);
+}
+
 TEST_CASE("only slabs without a taken block are given back, and read zero afterwards") {
   SlabPool pool(sizeof(Block), kLinkOffset, add_retired);
   std::vector<void*> blocks = take_many(pool, 3 * kPerSlab);
