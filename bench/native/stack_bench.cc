@@ -19,14 +19,10 @@ __attribute__((noinline)) uint64_t descend(uint64_t depth, const char* floor) {
   return reached;
 }
 
-// How deep `descend` gets until it is one kilobyte above the lowest address of `bytes` of stack.
-uint64_t depth_within(size_t bytes) {
-  char here = 0;
-  asm volatile("" ::"r"(&here) : "memory");
+// How deep `descend` gets until it is one kilobyte above the lowest address of the stack.
+uint64_t depth_above(const void* bottom) {
   constexpr size_t kReserve = 1024;
-  const size_t used_above = 768;  // frames between the top of the stack and here
-  const size_t room = bytes > kReserve + used_above ? bytes - kReserve - used_above : 0;
-  return descend(0, &here - room);
+  return descend(0, static_cast<const char*>(bottom) + kReserve);
 }
 
 Result thread_stacks(size_t bytes, uint64_t n) {
@@ -44,24 +40,16 @@ Result thread_stacks(size_t bytes, uint64_t n) {
   result["nsPerCreate"] = static_cast<double>(created - began) / count;
   result["bytesPerUnit"] =
       static_cast<double>(during.resident_bytes - before.resident_bytes) / count;
-  struct Depth {
-    size_t bytes;
-    uint64_t reached;
-  } depth{bytes, 0};
+  uint64_t depth = 0;
   os::Thread thread;
   const int error = os::start_thread(
       &thread, "heddle-bench", bytes,
-      [](void* raw) {
-        auto* own = static_cast<Depth*>(raw);
-        // Part of a pthread stack is taken by thread-local storage before its function begins.
-        const os::StackBounds bounds = os::thread_stack_bounds();
-        char here = 0;
-        const auto left = static_cast<size_t>(&here - static_cast<char*>(bounds.bottom));
-        own->reached = depth_within(std::min(left, own->bytes));
+      [](void* reached) {
+        *static_cast<uint64_t*>(reached) = depth_above(os::thread_stack_bounds().bottom);
       },
       &depth);
   if (error == 0) os::join_thread(thread);
-  result["recursionDepth"] = static_cast<double>(depth.reached);
+  result["recursionDepth"] = static_cast<double>(depth);
   return result;
 }
 
@@ -101,8 +89,8 @@ Result stack(Scheduler& scheduler, const Params& params) {
     Latch measured(1);
     double depth = 0;
     scheduler.go(
-        [&scheduler, &measured, &depth, bytes] {
-          depth = static_cast<double>(depth_within(bytes));
+        [&scheduler, &measured, &depth] {
+          depth = static_cast<double>(depth_above(Machine::current()->stack->bottom));
           measured.count_down(scheduler);
         },
         options);

@@ -97,7 +97,6 @@ struct Machine {
   // Written under the scheduler's lock.
   alignas(64) Atomic<uint32_t> signal{0};  // futex word: 1 = look at `processor` again
   Atomic<bool> sleeps_in_poller{false};
-  bool is_spare = false;
   Fiber* locked_fiber = nullptr;  // fiber that is locked to this thread
   bool awaits_locked = false;     // handed its processor off until the locked fiber is ready
   bool locked_ready = false;      // ... which it became before the hand-off was complete
