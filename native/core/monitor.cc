@@ -6,8 +6,14 @@
 // - A machine in a blocking call loses its processor after a short grace, if others wait.
 // No fiber is ever interrupted at an arbitrary instruction: foreign C++ may hold a lock there.
 //
-// The monitor sleeps 5 ms at a time while anything runs, 50 us while somebody is in a blocking
-// call that others wait behind, and without end while everything is idle.
+// To wake a thread costs tens of microseconds where the timer of an idle core is a virtual one, so
+// the monitor looks rarely. Every processor reads the clock once in kGlobalTurns turns; one that
+// did so just now is left alone for kLookNs. One that did not may be in a long fiber: the next look
+// comes when that would have run for a slice, and decides by whether the turn is still the same. So
+// nothing holds up others for longer than kLookNs and a few looks. While somebody is in a blocking
+// call that others wait behind, there is a look every 50 us; while everything is idle, none.
+#include <algorithm>
+
 #include "core/check.h"
 #include "core/scheduler.h"
 
@@ -15,15 +21,16 @@ namespace heddle {
 
 namespace {
 constexpr uint64_t kSliceNs = 10'000'000;  // Go's forcePreemptNS
-constexpr uint64_t kTickNs = 5'000'000;
-constexpr uint64_t kRetakeNs = kSliceNs + kTickNs;
+constexpr uint64_t kLookNs = 22'000'000;
+constexpr uint64_t kFreshNs = 500'000;    // a processor whose clock is no older gets on
+constexpr uint64_t kConfirmNs = 200'000;  // a short fiber has ended by then
 constexpr uint64_t kBlockingGraceNs = 20'000;
-constexpr uint64_t kFastTickNs = 50'000;
+constexpr uint64_t kFastLookNs = 50'000;
 constexpr uint64_t kFastForNs = 1'000'000;  // stay fast for so long after the last need
 constexpr uint64_t kDeepAfterNs = 50'000'000;
 constexpr uint64_t kDecayNs = 200'000'000;
 
-enum MonitorSleep : uint32_t { kAwake = 0, kTick = 1, kDeep = 2 };
+enum MonitorSleep : uint32_t { kAwake = 0, kShallow = 1, kDeep = 2 };
 }  // namespace
 
 void Scheduler::monitor_main(void* scheduler) noexcept {
@@ -31,31 +38,42 @@ void Scheduler::monitor_main(void* scheduler) noexcept {
 }
 
 void Scheduler::monitor() noexcept {
+  monitor_clock_.store_relaxed(os::thread_cpu_clock());
   uint64_t idle_since = os::now_ns();
   uint64_t fast_until = 0;
   uint64_t decayed_at = idle_since;
   while (!stopping_.load_acquire()) {
     const uint64_t now = os::now_ns();
     const uint32_t known = created_processors_.load_acquire();
+    uint64_t pause_ns = kLookNs;
     for (uint32_t i = 0; i < known; ++i) {
-      if (watch(processor_at(i), now)) fast_until = now + kFastForNs;
+      pause_ns = std::min(pause_ns, watch(processor_at(i), now));
     }
+    if (pause_ns <= kFastLookNs) fast_until = now + kFastForNs;
+    if (now < fast_until) pause_ns = kFastLookNs;
     if (idle_count_.load_relaxed() < live_processors_.load_relaxed()) idle_since = now;
     if (now - decayed_at >= kDecayNs) {
       decay_stack_pools();
       decayed_at = now;
     }
-    monitor_cpu_ns_.store_relaxed(os::thread_cpu_ns());
     if (now - idle_since >= kDeepAfterNs && sleep_deeply()) {
       idle_since = decayed_at = os::now_ns();
+      // What runs now has begun after this.
+      for (uint32_t i = 0; i < known; ++i) processor_at(i)->now_ns.store_relaxed(idle_since);
       continue;
     }
-    const uint64_t tick = now < fast_until ? kFastTickNs : kTickNs;
     const uint32_t signal = monitor_signal_.load_acquire();
-    if (tick == kTickNs) monitor_sleep_.store_seq_cst(kTick);
-    os::futex_wait(monitor_signal_, signal, now + tick);
+    if (pause_ns > kFastLookNs) monitor_sleep_.store_seq_cst(kShallow);
+    os::futex_wait(monitor_signal_, signal, now + pause_ns);
     monitor_sleep_.store_relaxed(kAwake);
   }
+  monitor_clock_.store_relaxed(0);
+  monitor_cpu_ns_.store_relaxed(os::thread_cpu_ns());
+}
+
+uint64_t Scheduler::monitor_cpu_ns() const noexcept {
+  const int32_t clock = monitor_clock_.load_relaxed();
+  return clock != 0 ? os::cpu_clock_ns(clock) : monitor_cpu_ns_.load_relaxed();
 }
 
 bool Scheduler::sleep_deeply() noexcept {
@@ -81,8 +99,8 @@ void Scheduler::wake_monitor_locked() noexcept {
 }
 
 void Scheduler::kick_monitor() noexcept {
-  uint32_t tick = kTick;
-  if (monitor_sleep_.compare_exchange_acq_rel(tick, kAwake)) {
+  uint32_t shallow = kShallow;
+  if (monitor_sleep_.compare_exchange_acq_rel(shallow, kAwake)) {
     monitor_signal_.fetch_add_acq_rel(1);
     os::futex_wake(monitor_signal_, 1);
   }
@@ -95,34 +113,40 @@ bool Scheduler::others_wait(const Processor* processor, uint64_t now_ns) const n
          (idle_count_.load_relaxed() == 0 && !global_.empty());
 }
 
-// True while the machine is in a blocking call, so that the monitor looks again soon.
-bool Scheduler::watch(Processor* processor, uint64_t now_ns) noexcept {
+// Answers in how many nanoseconds it wants to look again.
+uint64_t Scheduler::watch(Processor* processor, uint64_t now_ns) noexcept {
+  const uint64_t clock_ns = std::min(processor->now_ns.load_relaxed(), now_ns);
   processor->now_ns.store_relaxed(now_ns);
   Machine* machine = processor->machine.load_acquire();
   Processor::Watch& seen = processor->watch;
   if (machine == nullptr || processor->status.load_relaxed() != ProcessorStatus::kRunning) {
     seen.machine = nullptr;
-    return false;
+    return kLookNs;
   }
   const uint32_t turn = processor->turn.load_relaxed();
   const uint32_t call = machine->blocking_calls.load_relaxed();
-  const bool blocking = machine->blocking.load_relaxed() != 0;
-  if (machine != seen.machine || turn != seen.turn || call != seen.blocking_call) {
-    seen = Processor::Watch{machine, turn, call, now_ns};
-    return blocking && others_wait(processor, now_ns);
+  const bool is_blocking = machine->blocking.load_relaxed() != 0;
+  const bool is_same = machine == seen.machine && turn == seen.turn && call == seen.blocking_call;
+  if (is_blocking) {
+    if (!is_same) seen = Processor::Watch{machine, turn, call, now_ns, false};
+    if (!others_wait(processor, now_ns)) return kLookNs;
+    if (now_ns - seen.since_ns >= kBlockingGraceNs) retake(machine);
+    return kFastLookNs;
   }
+  if (!is_same) seen = Processor::Watch{machine, turn, call, clock_ns, false};
   const uint64_t age_ns = now_ns - seen.since_ns;
-  if (blocking) {
-    if (!others_wait(processor, now_ns)) return false;
-    if (age_ns >= kBlockingGraceNs) retake(machine);
-    return true;
+  if (age_ns < kFreshNs) return kLookNs;
+  if (age_ns < kSliceNs) return kSliceNs - age_ns;
+  if (!is_same) return kConfirmNs;
+  if (!seen.was_asked) {
+    machine->preempt.store_relaxed(1);
+    seen.was_asked = true;
+    return others_wait(processor, now_ns) ? kConfirmNs : kLookNs;
   }
-  if (age_ns >= kSliceNs) machine->preempt.store_relaxed(1);
-  if (age_ns >= kRetakeNs && others_wait(processor, now_ns) &&
-      hogs_.load_relaxed() < 2 * processor_count_.load_relaxed()) {
-    retake(machine);
-  }
-  return false;
+  if (!others_wait(processor, now_ns)) return kLookNs;
+  if (hogs_.load_relaxed() >= 2 * processor_count_.load_relaxed()) return kSliceNs;
+  retake(machine);
+  return kConfirmNs;
 }
 
 bool Scheduler::retake(Machine* machine) noexcept {

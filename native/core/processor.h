@@ -61,7 +61,7 @@ struct Processor {
   Runnable* handed = nullptr;  // chosen by a parking fiber for the loop it switches to
 
   TimerQueue timers;
-  Atomic<uint64_t> now_ns{0};  // the clock as last read here
+  Atomic<uint64_t> now_ns{0};  // the clock as last read here: within the last kGlobalTurns turns
 
   Stack* carriers = nullptr;  // warm scheduler loops, suspended
   uint32_t carrier_count = 0;
@@ -79,7 +79,8 @@ struct Processor {
     const Machine* machine = nullptr;
     uint32_t turn = 0;
     uint32_t blocking_call = 0;
-    uint64_t since_ns = 0;
+    uint64_t since_ns = 0;   // at the earliest
+    bool was_asked = false;  // to yield
   } watch;
 
   alignas(64) Counters counters;

@@ -171,7 +171,8 @@ class Scheduler {
   Machine* start_machine_locked(Processor* processor, bool searching = false) noexcept;
   void empty_processor(Processor* processor) noexcept;
   void monitor() noexcept;
-  bool watch(Processor* processor, uint64_t now_ns) noexcept;
+  uint64_t watch(Processor* processor, uint64_t now_ns) noexcept;
+  uint64_t monitor_cpu_ns() const noexcept;
   bool retake(Machine* machine) noexcept;
   bool sleep_deeply() noexcept;
   void wake_monitor_locked() noexcept;
@@ -205,9 +206,10 @@ class Scheduler {
 
   os::Thread monitor_thread_;
   Atomic<uint32_t> monitor_signal_{0};
-  Atomic<uint32_t> monitor_sleep_{0};  // MonitorSleep
-  Atomic<uint64_t> monitor_cpu_ns_{0};
-  Atomic<uint32_t> hogs_{0};  // detached: they run without a processor
+  Atomic<uint32_t> monitor_sleep_{0};   // MonitorSleep
+  Atomic<int32_t> monitor_clock_{0};    // of the monitor's CPU time, while it lives
+  Atomic<uint64_t> monitor_cpu_ns_{0};  // afterwards
+  Atomic<uint32_t> hogs_{0};            // detached: they run without a processor
 
   BlockingPool blocking_pool_;
   DeadlockHandler deadlock_handler_ = nullptr;

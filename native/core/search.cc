@@ -102,9 +102,8 @@ Runnable* Scheduler::take_in_full_turn(Machine* machine) noexcept {
   processor->quick_turns = processor->timers.size() != 0 ? kTimerTurns : kGlobalTurns;
   const uint32_t turn = processor->turn.load_relaxed() + 1;
   processor->turn.store_relaxed(turn);
-  if (processor->timers.size() != 0 || processor->timers.has_inbox()) {
-    run_timers(machine, read_clock(processor));
-  }
+  const uint64_t now_ns = read_clock(processor);
+  if (processor->timers.size() != 0 || processor->timers.has_inbox()) run_timers(machine, now_ns);
   if (turn - processor->global_turn >= kGlobalTurns) {
     processor->global_turn = turn;
     next = take_global(machine);

@@ -22,6 +22,7 @@ namespace heddle {
       return nullptr;
     }
     processor->quick_turns = kGlobalTurns;
+    processor->now_ns.store_relaxed(os::now_ns());  // see monitor.cc
   }
   if (processor->run_next.load_relaxed() != nullptr && machine->preempt.load_relaxed() == 0) {
     Runnable* next = processor->run_next.exchange_acq_rel(nullptr);

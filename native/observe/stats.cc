@@ -38,7 +38,7 @@ void Scheduler::read_stats(SchedulerStats* stats) noexcept {
         processor->queue.size(), counters.started.load_relaxed(), counters.run_local.load_relaxed(),
         counters.run_global.load_relaxed(), counters.run_stolen.load_relaxed()};
   }
-  stats->monitor_cpu_ns = monitor_cpu_ns_.load_relaxed();
+  stats->monitor_cpu_ns = monitor_cpu_ns();
   const StackPool::Use stacks = default_stack_pool().use();
   stats->stacks_in_use = stacks.in_use;
   stats->stacks_warm = stacks.warm;

@@ -22,7 +22,11 @@ inline constexpr uint64_t kNever = UINT64_MAX;
 // --- clock and randomness ---
 uint64_t now_ns() noexcept;         // CLOCK_MONOTONIC: wall-clock jumps have no effect
 uint64_t thread_cpu_ns() noexcept;  // CPU time of the calling thread
-uint64_t random_seed() noexcept;    // a fresh seed; under the simulator, from the run's seed
+// The same for others to read: the calling thread's clock, and what it says; 0 once the thread has
+// ended.
+int32_t thread_cpu_clock() noexcept;
+uint64_t cpu_clock_ns(int32_t clock) noexcept;
+uint64_t random_seed() noexcept;  // a fresh seed; under the simulator, from the run's seed
 void sleep_until(uint64_t deadline_ns) noexcept;  // the OS thread sleeps; signals do not shorten
 
 // --- memory ---

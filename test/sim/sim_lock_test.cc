@@ -37,6 +37,7 @@ void threads_take_turns() {
     SIM_CHECK(os::start_thread(&thread, "counter", 0, count_up, nullptr) == 0, "no thread");
   }
   for (os::Thread thread : threads) os::join_thread(thread);
+  guarded = nullptr;
 }
 
 }  // namespace

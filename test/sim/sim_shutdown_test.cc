@@ -122,7 +122,7 @@ void shut_down_at_sleepers() {
 
 // Where everything sleeps, the monitor sleeps without end from now on.
 void shut_down_at_monitor() {
-  constexpr uint64_t kUntilDeepNs = 50'000'000;
+  constexpr uint64_t kUntilDeepNs = 66'000'000;  // the first look after 50 ms without work
   Scheduler scheduler;
   const uint64_t began = os::now_ns();
   if (one_in(2)) scheduler.go([] {});

@@ -1,6 +1,7 @@
 #include <cerrno>
 #include <ctime>
 
+#include <pthread.h>
 #include <sys/random.h>
 
 #include "os/os.h"
@@ -10,15 +11,30 @@ namespace heddle::os {
 namespace {
 constexpr uint64_t kNsPerSecond = 1'000'000'000;
 
+uint64_t in_ns(const timespec& time) noexcept {
+  return static_cast<uint64_t>(time.tv_sec) * kNsPerSecond + static_cast<uint64_t>(time.tv_nsec);
+}
+
 uint64_t read_clock_ns(clockid_t clock) noexcept {
   timespec time;
   clock_gettime(clock, &time);
-  return static_cast<uint64_t>(time.tv_sec) * kNsPerSecond + static_cast<uint64_t>(time.tv_nsec);
+  return in_ns(time);
 }
 }  // namespace
 
 uint64_t now_ns() noexcept { return read_clock_ns(CLOCK_MONOTONIC); }
 uint64_t thread_cpu_ns() noexcept { return read_clock_ns(CLOCK_THREAD_CPUTIME_ID); }
+
+int32_t thread_cpu_clock() noexcept {
+  clockid_t clock = CLOCK_THREAD_CPUTIME_ID;
+  pthread_getcpuclockid(pthread_self(), &clock);
+  return clock;
+}
+
+uint64_t cpu_clock_ns(int32_t clock) noexcept {
+  timespec time;
+  return clock_gettime(clock, &time) == 0 ? in_ns(time) : 0;
+}
 
 uint64_t random_seed() noexcept {
   uint64_t seed = 0;

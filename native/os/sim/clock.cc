@@ -10,6 +10,8 @@ uint64_t now_ns() noexcept {
 }
 
 uint64_t thread_cpu_ns() noexcept { return 0; }
+int32_t thread_cpu_clock() noexcept { return 0; }
+uint64_t cpu_clock_ns(int32_t) noexcept { return 0; }
 
 uint64_t random_seed() noexcept { return world().strategy().random(); }
 

@@ -2,6 +2,7 @@
 #include <csignal>
 #include <ctime>
 #include <set>
+#include <thread>
 
 #include <sys/time.h>
 
@@ -41,6 +42,21 @@ TEST_CASE("the CPU time of a thread stands still while it sleeps") {
   const uint64_t busy_from_ns = os::thread_cpu_ns();
   while (os::thread_cpu_ns() == busy_from_ns) {
   }
+}
+
+TEST_CASE("the CPU time of a thread can be read by others, until it has ended") {
+  Atomic<int32_t> clock{0};
+  Atomic<bool> stop{false};
+  std::thread worker([&] {
+    clock.store_release(os::thread_cpu_clock());
+    while (!stop.load_acquire()) spin_hint();
+  });
+  while (clock.load_acquire() == 0) os::yield_thread();
+  const uint64_t before = os::cpu_clock_ns(clock.load_acquire());
+  while (os::cpu_clock_ns(clock.load_acquire()) < before + 1'000'000) os::yield_thread();
+  stop.store_release(true);
+  worker.join();
+  CHECK_EQ(os::cpu_clock_ns(clock.load_acquire()), 0u);
 }
 
 // Row 41.
