@@ -1,8 +1,8 @@
 #include "core/global_queue.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <utility>
+
+#include "os/os.h"
 
 namespace heddle {
 
@@ -42,13 +42,15 @@ void GlobalQueue::drain_inbox_locked() noexcept {
   }
 }
 
+// Straight from the system: an allocator would keep what a burst has needed.
 bool GlobalQueue::grow_locked() noexcept {
   const uint32_t capacity = capacity_ == 0 ? kLeastCapacity : 2 * capacity_;
-  auto** ring = static_cast<Runnable**>(std::malloc(capacity * sizeof(Runnable*)));
+  auto** ring =
+      static_cast<Runnable**>(os::reserve_memory(capacity * sizeof(Runnable*), os::page_size()));
   if (ring == nullptr) return false;
   const uint32_t count = last_ - first_;
   for (uint32_t i = 0; i < count; ++i) ring[i] = ring_[(first_ + i) & (capacity_ - 1)];
-  std::free(ring_);
+  free_ring();
   ring_ = ring;
   capacity_ = capacity;
   first_ = 0;
@@ -84,12 +86,17 @@ uint32_t GlobalQueue::take(uint32_t share, uint32_t most, Runnable** items) noex
   for (uint32_t i = 0; i < count; ++i) items[i] = take_first_locked();
   size_.store_release(size - count);
   if (size == count && capacity_ > kKeptCapacity) {
-    std::free(std::exchange(ring_, nullptr));
+    free_ring();
+    ring_ = nullptr;
     capacity_ = first_ = last_ = 0;
   }
   return count;
 }
 
-GlobalQueue::~GlobalQueue() { std::free(ring_); }
+void GlobalQueue::free_ring() noexcept {
+  if (ring_ != nullptr) os::release_memory(ring_, capacity_ * sizeof(Runnable*));
+}
+
+GlobalQueue::~GlobalQueue() { free_ring(); }
 
 }  // namespace heddle

@@ -5,8 +5,7 @@
 //   One inbox serves all processors: with one per processor a late post would have to be
 //   forwarded when its processor is removed, and a sleeping one's posts found by others.
 // - What is behind it is first in, first out, under a lock that is held for a few pointers: a ring
-// of
-//   pointers that grows, because a linked list would be a cache miss per fiber, one after the
+//   of pointers that grows, because a linked list would be a cache miss per fiber, one after the
 //   other. Only what finds no memory for its pointer is linked.
 #pragma once
 
@@ -44,6 +43,7 @@ class GlobalQueue {
   void append_locked(Runnable* item) noexcept;
   Runnable* take_first_locked() noexcept;
   bool grow_locked() noexcept;
+  void free_ring() noexcept;
 
   alignas(64) Atomic<Runnable*> inbox_{nullptr};
   alignas(64) Lock lock_{LockRank::kGlobalQueue};
