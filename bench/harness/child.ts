@@ -27,13 +27,20 @@ export function killChildren(): void {
   for (const child of running) child.kill('SIGKILL');
 }
 
-function lastLines(text: string): string {
-  return text.trim().split('\n').slice(-3).join(' / ').slice(0, 300);
+// heddle's own report of a crash begins with the cause; with all others the end tells most.
+function tellingLines(text: string): string {
+  const lines = text.trim().split('\n');
+  const report = lines.findIndex((line) => line.startsWith('heddle: '));
+  const telling = report >= 0 ? lines.slice(report, report + 3) : lines.slice(-3);
+  return telling
+    .map((line) => line.trim())
+    .join(' / ')
+    .slice(0, 300);
 }
 
 function ending(code: number | null, signal: string | null, stderr: string): string {
   const how = signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`;
-  const said = lastLines(stderr);
+  const said = tellingLines(stderr);
   return said === '' ? how : `${how}: ${said}`;
 }
 

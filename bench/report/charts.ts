@@ -85,6 +85,21 @@ const kLegend = {
   itemGap: 20,
 };
 
+/** Where the chart begins below its legend, which wraps into rows that ECharts makes no room for. */
+function topBelowLegend(series: readonly SeriesOption[]): number {
+  let rows = 1;
+  let right = 0;
+  for (const { name } of series) {
+    const width = kLegend.itemWidth + 5 + measureText(String(name)).width + kLegend.itemGap;
+    if (right > 0 && right + width > kWidth) {
+      rows += 1;
+      right = 0;
+    }
+    right += width;
+  }
+  return 16 + 24 * rows;
+}
+
 // A log axis needs a start below its smallest bar; whole decades read best.
 function decadeBelow(values: readonly number[]): number {
   const smallest = Math.min(...values);
@@ -187,7 +202,7 @@ export function drawOverCount(draw: Draw, section: Section, counts: string): str
   return draw(
     {
       legend: kLegend,
-      grid: { left: 8, right: 24, top: 40, bottom: 36, containLabel: true },
+      grid: { left: 8, right: 24, top: topBelowLegend(series), bottom: 36, containLabel: true },
       xAxis: {
         type: 'category',
         data: ns.map((n) => formatCountOf(section.scenario, n)),
@@ -237,7 +252,7 @@ export function drawResidency(draw: Draw, section: Section, n: number): string |
   return draw(
     {
       legend: kLegend,
-      grid: { left: 8, right: 24, top: 40, bottom: 36, containLabel: true },
+      grid: { left: 8, right: 24, top: topBelowLegend(series), bottom: 36, containLabel: true },
       xAxis: {
         type: 'log',
         min: 0.1,
@@ -284,7 +299,7 @@ export function drawComponents(draw: Draw, section: Section, n: number): string 
   return draw(
     {
       legend: kLegend,
-      grid: { left: 8, right: 40, top: 40, bottom: 8, containLabel: true },
+      grid: { left: 8, right: 40, top: topBelowLegend(series), bottom: 8, containLabel: true },
       xAxis: {
         type: 'value',
         ...kAxis,
