@@ -85,7 +85,7 @@ const kLegend = {
   itemGap: 20,
 };
 
-/** Where the chart begins below its legend, which wraps into rows that ECharts makes no room for. */
+// Where the chart begins: ECharts makes no room for a legend that wraps into rows.
 function topBelowLegend(series: readonly SeriesOption[]): number {
   let rows = 1;
   let right = 0;

@@ -1,9 +1,9 @@
 // Does the simulator notice? Takes one fence, check or wake-up at a time out of a copy of the core
 // and says which scenario fails, and at which seed.
 //   node test/sim/mutate.mjs [--core folder] [--seeds n] [--only substring] [--keep]
-// --core: the folder whose native/core is mutated (default: this repository). The table of
-// mutations is mutations.json; one whose text is not found is reported as stale.
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+// --core: the folder whose native/core is mutated (default: this repository). The tables of
+// mutations are in mutations/; one whose text is not found is reported as stale.
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -89,7 +89,10 @@ async function tryMutation(folder, mutation) {
   }
 }
 
-const mutations = JSON.parse(readFileSync(join(root, 'test/sim/mutations.json'), 'utf8'));
+const tables = join(root, 'test/sim/mutations');
+const mutations = readdirSync(tables).flatMap((name) =>
+  JSON.parse(readFileSync(join(tables, name), 'utf8')),
+);
 const wanted = mutations.filter(({ what }) => what.includes(values.only));
 const folder = scratchCopy();
 const cmake = ['-S', folder, '-B', join(folder, 'build'), '-DHEDDLE_SANITIZE='];
