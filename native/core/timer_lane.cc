@@ -46,6 +46,11 @@ void TimerLane::pop() noexcept {
   }
 }
 
+void TimerLane::drop_last() noexcept {
+  --size_;
+  note_ends();
+}
+
 void TimerLane::drop_dead() noexcept {
   size_t kept = 0;
   for (size_t i = 0; i < size_; ++i) {

@@ -42,6 +42,7 @@ class TimerLane {
   // Not before last_deadline_ns().
   void push(const TimerEntry& entry) noexcept;
   void pop() noexcept;
+  void drop_last() noexcept;
   void drop_dead() noexcept;
   void clear() noexcept;
 

@@ -99,6 +99,7 @@ void TimerQueue::pop_from_heap() noexcept {
 
 void TimerQueue::arm(const TimerEntry& entry) noexcept {
   if (TimerLane* lane = lane_for(entry.deadline_ns)) {
+    drop_dead_end(*lane);
     lane->push(entry);
   } else {
     push_on_heap(entry);
@@ -106,6 +107,16 @@ void TimerQueue::arm(const TimerEntry& entry) noexcept {
   ++size_;
   if (entry.deadline_ns < first_deadline_ns_.load_relaxed()) {
     first_deadline_ns_.store_relaxed(entry.deadline_ns);
+  }
+}
+
+// A time-out that was cancelled at once gives its place to the next one.
+void TimerQueue::drop_dead_end(TimerLane& lane) noexcept {
+  while (lane.size() > 0 && !lane.at(lane.size() - 1).alive()) {
+    lane.drop_last();
+    --size_;
+    if (dead_ > 0) --dead_;
+    if (lane.size() == 0) note_first();
   }
 }
 

@@ -53,6 +53,7 @@ class TimerQueue {
 
   TimerLane* lane_for(uint64_t deadline_ns) noexcept;
   TimerLane* first_lane() noexcept;
+  void drop_dead_end(TimerLane& lane) noexcept;
   void push_on_heap(const TimerEntry& entry) noexcept;
   void pop_from_heap() noexcept;
   void sift_up(size_t hole, const TimerEntry& entry) noexcept;

@@ -153,8 +153,20 @@ TEST_CASE("a timer that is armed and cancelled for ever needs no more memory") {
     queue.note_dead();
     waiter.begin_wait();
   }
-  CHECK(queue.size() <= 64);
-  CHECK(queue.resident_bytes() <= 256 * sizeof(TimerEntry));
+  CHECK_EQ(queue.size(), 1u);
+  CHECK(queue.resident_bytes() <= 64 * sizeof(TimerEntry));
+}
+
+TEST_CASE("a cancelled timer whose place is used again leaves no deadline behind") {
+  std::vector<Waiter> waiters = make_waiters(2);
+  TimerQueue queue;
+  queue.arm(entry_of(waiters[0], 10));
+  CHECK(waiters[0].claim(waiters[0].epoch()));
+  queue.note_dead();
+  queue.arm(entry_of(waiters[1], 500));
+  CHECK_EQ(queue.next_deadline_ns(), 500u);
+  CHECK(pop_all(queue, 100).empty());
+  CHECK_EQ(pop_all(queue, 500).size(), 1u);
 }
 
 TEST_CASE("a queue gives memory back when it empties") {
