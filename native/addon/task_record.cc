@@ -28,7 +28,6 @@ std::string class_name(const std::exception& exception) {
 
 void keep_failure(TaskRecord* record, std::unique_ptr<Failure> failure) noexcept {
   record->outcome = TaskOutcome::kException;
-  record->is_special = true;
   record->failure = std::move(failure);
 }
 
@@ -108,6 +107,7 @@ void timer_fires(void* argument) noexcept { end_task(static_cast<TaskRecord*>(ar
 
 void TaskRecord::reset() noexcept {
   fiber = nullptr;
+  if (outcome != TaskOutcome::kValue) failure.reset();
   outcome = TaskOutcome::kValue;
   gate.store_relaxed(static_cast<uint8_t>(Gate::kOpen));
   result.clear();
@@ -118,7 +118,6 @@ void TaskRecord::reset() noexcept {
   cancel_flag.store_relaxed(0);
   timer = TimerHandle{};
   name.reset();
-  failure.reset();
   thread.reset();
 }
 

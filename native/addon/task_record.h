@@ -52,7 +52,7 @@ struct alignas(64) TaskRecord {
   uint32_t slot = 0;               // of the promise in JavaScript
   TaskOutcome outcome = TaskOutcome::kValue;
   bool holds_loop = false;
-  bool is_special = false;  // has used something of what follows the result
+  bool is_special = false;  // has more than a result and a failure; fixed before the start
   Atomic<uint8_t> gate{static_cast<uint8_t>(Gate::kOpen)};
   Value result;
 

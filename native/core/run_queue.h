@@ -183,7 +183,7 @@ class RunQueueOf {
   // Thief only, with the sequence held. False: the owner has not looked, and will not any more.
   bool ask(RunQueueOf& thief, uint32_t* moved) noexcept {
     thief_.store_relaxed(&thief);
-    request_.store_release(kAsked);
+    request_.store_release(kAsked);  // pairs with accept_request, which reads thief_
     const uint64_t until = os::now_ns() + kPatienceNs;
     while (request_.load_relaxed() == kAsked && size() != 0 && os::now_ns() < until) spin_hint();
     uint32_t asked = kAsked;
