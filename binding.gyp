@@ -9,6 +9,7 @@
       ],
       'include_dirs': [
         'native',
+        'native/include',
         '.',
         '<!(node -p "require(\'node-addon-api\').include_dir")',
       ],

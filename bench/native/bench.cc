@@ -53,7 +53,7 @@ Result run(Scheduler& scheduler, const std::string& name, const Params& params) 
   static const std::map<std::string, Benchmark> kBenchmarks = {
       {"create", create},  {"spawn", spawn}, {"memory", memory}, {"switch", yield_around},
       {"stack", stack},    {"steal", steal}, {"timer", timer},   {"timer-cancel", timer_cancel},
-      {"preempt", preempt}};
+      {"preempt", preempt}, {"pingpong", pingpong}, {"channel", channel}, {"select", select_among}};
   const auto found = kBenchmarks.find(name);
   if (found == kBenchmarks.end()) {
     std::string known;

@@ -49,5 +49,8 @@ Result steal(Scheduler& scheduler, const Params& params);
 Result timer(Scheduler& scheduler, const Params& params);
 Result timer_cancel(Scheduler& scheduler, const Params& params);
 Result preempt(Scheduler& scheduler, const Params& params);
+Result pingpong(Scheduler& scheduler, const Params& params);
+Result channel(Scheduler& scheduler, const Params& params);
+Result select_among(Scheduler& scheduler, const Params& params);
 
 }  // namespace heddle::bench

@@ -24,7 +24,23 @@ struct FiberLocals;
 enum class StackClass : uint8_t { kStandard, kCompact };
 
 // Why a fiber is parked; part of every event, snapshot and deadlock report.
-enum class WaitReason : uint8_t { kNone, kPark, kSleep, kBlocking, kLatch, kCount };
+enum class WaitReason : uint8_t {
+  kNone,
+  kPark,
+  kSleep,
+  kBlocking,
+  kLatch,
+  kSend,
+  kReceive,
+  kSelect,
+  kMutex,
+  kSemaphore,
+  kWaitGroup,
+  kOnce,
+  kBarrier,
+  kContext,
+  kCount
+};
 const char* wait_reason_name(WaitReason reason) noexcept;
 
 enum class ExitStatus : uint8_t {

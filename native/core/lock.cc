@@ -12,34 +12,9 @@ constexpr int kSpinTurns = 2;  // few enough for threads to sleep, which is what
 constexpr int kSpinTurns = 100;
 #endif
 
-#if defined(HEDDLE_CHECKS)
-void note_acquired(LockRank rank) noexcept {
-  uint32_t& held = os::thread_slot().held_lock_ranks;
-  const uint32_t bit = 1u << static_cast<uint32_t>(rank);
-  HEDDLE_CHECK(held < bit, "lock order: a lock of the same or a higher rank is already held");
-  held |= bit;
-}
-void note_released(LockRank rank) noexcept {
-  os::thread_slot().held_lock_ranks &= ~(1u << static_cast<uint32_t>(rank));
-}
-#else
-void note_acquired(LockRank) noexcept {}
-void note_released(LockRank) noexcept {}
-#endif
 }  // namespace
 
-void Lock::lock() noexcept {
-  note_acquired(rank_);
-  uint32_t free = 0;
-  if (!word_.compare_exchange_acq_rel(free, 1)) lock_slow();
-}
-
-bool Lock::try_lock() noexcept {
-  uint32_t free = 0;
-  if (!word_.compare_exchange_acq_rel(free, 1)) return false;
-  note_acquired(rank_);
-  return true;
-}
+Atomic<uint32_t> Lock::sleeper_counts[kSleeperCounts];
 
 void Lock::lock_slow() noexcept {
   for (int turn = 0; turn < kSpinTurns; ++turn) {
@@ -47,18 +22,37 @@ void Lock::lock_slow() noexcept {
     if (word_.load_relaxed() == 0 && word_.compare_exchange_acq_rel(free, 1)) return;
     spin_hint();
   }
-  // From here on we take it as "somebody may sleep", since we cannot know that nobody else does.
-  while (word_.exchange_acquire(2) != 0) os::futex_wait(word_, 2, os::kNever);
+  sleepers().fetch_add_acq_rel(1);
+  fence_heavy();  // pairs with the light fence in unlock
+  for (uint32_t free = 0; !word_.compare_exchange_acq_rel(free, 1); free = 0) {
+    os::futex_wait(word_, 1, os::kNever);
+  }
+  sleepers().fetch_sub_acq_rel(1);
 }
 
-void Lock::unlock() noexcept {
-  note_released(rank_);
-  if (word_.exchange_acq_rel(0) == 2) os::futex_wake(word_, 1);
-}
+void Lock::wake_sleeper() noexcept { os::futex_wake(word_, 1); }
 
 #if defined(HEDDLE_CHECKS)
+namespace {
+// ThreadSlot::held_lock_ranks has a bit for each rank; above them the number of waitables held.
+constexpr uint32_t kOneWaitable = 1u << 16;
+constexpr uint32_t kRanks = kOneWaitable - 1;
+}  // namespace
+
+void Lock::note_acquired() const noexcept {
+  uint32_t& held = os::thread_slot().held_lock_ranks;
+  const uint32_t bit = 1u << static_cast<uint32_t>(rank_);
+  HEDDLE_CHECK((held & kRanks) < bit, "lock order: a lock of the same or a higher rank is held");
+  held += rank_ == LockRank::kWaitable ? kOneWaitable : bit;
+}
+
+void Lock::note_released() const noexcept {
+  const uint32_t bit = 1u << static_cast<uint32_t>(rank_);
+  os::thread_slot().held_lock_ranks -= rank_ == LockRank::kWaitable ? kOneWaitable : bit;
+}
+
 void check_no_lock_held(const char* where) noexcept {
-  HEDDLE_CHECK(os::thread_slot().held_lock_ranks == 0, where);
+  HEDDLE_CHECK((os::thread_slot().held_lock_ranks & kRanks) == 0, where);
 }
 #endif
 

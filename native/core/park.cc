@@ -255,6 +255,12 @@ const void* suspended(void* raw_machine, void* raw_self, const void* site) {
   return predicted;
 }
 
+const void* suspended_inside(void* raw_machine, void* raw_self, const void* site) {
+  auto* machine = static_cast<Machine*>(raw_machine);
+  machine->left_from = site;
+  return leave(machine, static_cast<Fiber*>(raw_self))->left_from;
+}
+
 // The way out of a fiber and back into it, for parks and yields alike.
 [[gnu::always_inline]] inline void suspend(Machine* machine, Fiber* self) {
   heddle_call_with_site(machine, self, suspended);
@@ -288,6 +294,13 @@ void park(WaitReason reason, ParkCommit commit, void* argument) {
   self->wait_reason = reason;
   machine->post = Post{PostAction::kPark, self, nullptr, commit, argument};
   suspend(machine, self);
+}
+
+void park_inside(Machine* machine, WaitReason reason, ParkCommit commit, void* argument) noexcept {
+  Fiber* self = machine->fiber;
+  self->wait_reason = reason;
+  machine->post = Post{PostAction::kPark, self, nullptr, commit, argument};
+  heddle_call_with_site(machine, self, suspended_inside);
 }
 
 void yield() {

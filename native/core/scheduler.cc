@@ -23,7 +23,9 @@ SlabPool* const the_fiber_pool = new SlabPool(sizeof(Fiber), kFiberLinkOffset, r
 SlabPool& fiber_pool() noexcept { return *the_fiber_pool; }
 
 const char* wait_reason_name(WaitReason reason) noexcept {
-  static const char* const kNames[] = {"none", "park", "sleep", "blocking", "latch"};
+  static const char* const kNames[] = {
+      "none",   "park",  "sleep",     "blocking",   "latch", "send",    "receive",
+      "select", "mutex", "semaphore", "wait group", "once",  "barrier", "context"};
   static_assert(sizeof kNames / sizeof *kNames == static_cast<size_t>(WaitReason::kCount),
                 "a name for every wait reason");
   return kNames[static_cast<size_t>(reason)];
@@ -214,12 +216,22 @@ void Scheduler::make_runnable(Fiber* fiber, bool run_next) noexcept {
 
 bool Scheduler::ready(Waiter* waiter, uint64_t epoch) noexcept {
   if (!waiter->claim(epoch)) return false;
-  if (waiter->resume != nullptr) {
-    waiter->resume(waiter);
-  } else {
-    make_runnable(static_cast<Fiber*>(waiter), true);
-  }
+  resume(waiter, true);
   return true;
+}
+
+void Scheduler::resume(Waiter* claimed, bool run_next) noexcept {
+  if (claimed->resume != nullptr) {
+    claimed->resume(claimed);
+  } else {
+    make_runnable(static_cast<Fiber*>(claimed), run_next);
+  }
+}
+
+Scheduler& Scheduler::running() noexcept {
+  Scheduler* scheduler = only_scheduler.load_acquire();
+  HEDDLE_CHECK(scheduler != nullptr, "there is a scheduler");
+  return *scheduler;
 }
 
 void Scheduler::cancel(Fiber* fiber) noexcept {

@@ -78,6 +78,12 @@ class Scheduler {
   // Ends the wait (waiter, epoch) if it is still on; true for one caller only.
   bool ready(Waiter* waiter, uint64_t epoch) noexcept;
 
+  // Makes a waiter go on whose wait the caller has claimed.
+  void resume(Waiter* claimed, bool run_next) noexcept;
+
+  // The one that exists.
+  static Scheduler& running() noexcept;
+
   // Asks a fiber to end: its current wait and every later one throw Cancelled. The caller must
   // know that the fiber has not ended and does not end meanwhile.
   void cancel(Fiber* fiber) noexcept;
@@ -232,6 +238,8 @@ class RuntimeScope {
     if (outermost_) machine->in_runtime.store_release(0);
     outermost_ = false;
   }
+  // The fiber has been parked inside, and goes on here.
+  void continue_on(Machine* machine) noexcept { machine_ = machine; }
   Machine* machine() const noexcept { return machine_; }
   bool is_outermost() const noexcept { return outermost_; }
 

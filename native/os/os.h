@@ -73,6 +73,7 @@ struct ThreadSlot {
   uint32_t held_lock_ranks = 0;
   FiberLocals* locals = nullptr;                 // fiber-local storage outside fibers
   const Atomic<uint8_t>* cancel_flag = nullptr;  // of the task, on a thread that runs a kernel
+  uint64_t random = 0;                           // state of a generator; 0 = not seeded yet
 };
 ThreadSlot& thread_slot() noexcept;
 

@@ -24,6 +24,10 @@ type params struct {
 	Yields     int `json:"yields"`
 	StackSize  int `json:"stackSize"`
 	Armed      int `json:"armed"`
+	Senders    int `json:"senders"`
+	Receivers  int `json:"receivers"`
+	Capacity   int `json:"capacity"`
+	Cases      int `json:"cases"`
 	// GCPercent as in GOGC; -1 switches collections off, 0 keeps the default.
 	GCPercent int `json:"gcPercent"`
 }
@@ -40,6 +44,9 @@ var benchmarks = map[string]func(params) result{
 	"timer":        timer,
 	"timer-cancel": timerCancel,
 	"preempt":      preempt,
+	"pingpong":     pingpong,
+	"channel":      channel,
+	"select":       selectAmong,
 }
 
 func usage() {

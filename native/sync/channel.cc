@@ -1,0 +1,148 @@
+#include "sync/channel.h"
+
+#include <cstdlib>
+#include <new>
+
+namespace heddle {
+
+ChannelCore* ChannelCore::create(const ChannelOptions& options) noexcept {
+  if (options.capacity > kMaxCapacity) return nullptr;
+  Cell* buffer = nullptr;
+  if (options.capacity != 0) {
+    buffer = static_cast<Cell*>(std::malloc(sizeof(Cell) * options.capacity));
+    if (buffer == nullptr) return nullptr;
+  }
+  auto* channel = new (std::nothrow) ChannelCore(options, buffer);
+  if (channel == nullptr) std::free(buffer);
+  return channel;
+}
+
+ChannelCore::ChannelCore(const ChannelOptions& options, Cell* buffer) noexcept
+    : Waitable(options.is_tracked),
+      buffer_(buffer),
+      capacity_(options.capacity),
+      drop_(options.drop) {}
+
+ChannelCore::~ChannelCore() {
+  Cell cell;
+  while (length_.load_relaxed() != 0) {
+    pop(&cell);
+    if (drop_ != nullptr) drop_(&cell);
+  }
+  std::free(buffer_);
+}
+
+void ChannelCore::push(const Cell& cell) noexcept {
+  const uint32_t length = length_.load_relaxed();
+  uint32_t tail = head_ + length;
+  if (tail >= capacity_) tail -= capacity_;
+  buffer_[tail] = cell;
+  length_.store_relaxed(length + 1);
+}
+
+void ChannelCore::pop(Cell* cell) noexcept {
+  *cell = buffer_[head_];
+  if (++head_ == capacity_) head_ = 0;
+  length_.store_relaxed(length_.load_relaxed() - 1);
+}
+
+Readiness ChannelCore::send_locked(const Cell& cell, Served* served) noexcept {
+  if (closed_.load_relaxed()) return Readiness::kClosed;
+  if (WaitNode* receiver = claim_first(kReceivers)) {
+    receiver->cell = cell;
+    serve(receiver, WaitOutcome::kDone, served);
+    return Readiness::kDone;
+  }
+  if (length_.load_relaxed() == capacity_) return Readiness::kNotReady;
+  push(cell);
+  return Readiness::kDone;
+}
+
+Readiness ChannelCore::receive_locked(Cell* cell, Served* served) noexcept {
+  if (length_.load_relaxed() != 0) {
+    pop(cell);
+    if (WaitNode* sender = claim_first(kSenders)) {
+      push(sender->cell);
+      serve(sender, WaitOutcome::kDone, served);
+    }
+    return Readiness::kDone;
+  }
+  if (WaitNode* sender = claim_first(kSenders)) {
+    *cell = sender->cell;
+    serve(sender, WaitOutcome::kDone, served);
+    return Readiness::kDone;
+  }
+  return closed_.load_relaxed() ? Readiness::kClosed : Readiness::kNotReady;
+}
+
+bool ChannelCore::is_ready_locked(uint32_t queue, const Cell&) const noexcept {
+  if (closed_.load_relaxed()) return true;
+  const uint32_t length = length_.load_relaxed();
+  if (queue == kSenders) return length < capacity_ || has_waiters(kReceivers);
+  return length != 0 || has_waiters(kSenders);
+}
+
+Readiness ChannelCore::try_send(const Cell& cell) noexcept {
+  Caller caller;
+  Served served;
+  lock();
+  const Readiness readiness = send_locked(cell, &served);
+  unlock();
+  return readiness;
+}
+
+Readiness ChannelCore::try_receive(Cell* cell) noexcept {
+  Caller caller;
+  Served served;
+  lock();
+  const Readiness readiness = receive_locked(cell, &served);
+  unlock();
+  return readiness;
+}
+
+namespace {
+WaitStatus status_of(Readiness readiness) noexcept {
+  return readiness == Readiness::kDone ? WaitStatus::kDone : WaitStatus::kClosed;
+}
+}  // namespace
+
+WaitStatus ChannelCore::send(const Cell& cell, uint64_t deadline_ns) {
+  checkpoint();
+  Caller caller;
+  Served served;
+  lock();
+  const Readiness readiness = send_locked(cell, &served);
+  if (__builtin_expect(readiness == Readiness::kNotReady, false)) {
+    Cell copy = cell;
+    return wait_locked(caller, this, kSenders, &copy, WaitReason::kSend, deadline_ns);
+  }
+  unlock();
+  return status_of(readiness);
+}
+
+WaitStatus ChannelCore::receive(Cell* cell, uint64_t deadline_ns) {
+  checkpoint();
+  Caller caller;
+  Served served;
+  lock();
+  const Readiness readiness = receive_locked(cell, &served);
+  if (__builtin_expect(readiness == Readiness::kNotReady, false)) {
+    return wait_locked(caller, this, kReceivers, cell, WaitReason::kReceive, deadline_ns);
+  }
+  unlock();
+  return status_of(readiness);
+}
+
+bool ChannelCore::close() noexcept {
+  Caller caller;
+  Served served;
+  lock();
+  const bool first = !closed_.load_relaxed();
+  closed_.store_release(true);
+  serve_all(kReceivers, WaitOutcome::kClosed, &served);
+  serve_all(kSenders, WaitOutcome::kClosed, &served);
+  unlock();
+  return first;
+}
+
+}  // namespace heddle

@@ -1,0 +1,63 @@
+// How a fiber or an OS thread waits for waitables. Promises do it in native/addon, with the same
+// nodes.
+#pragma once
+
+#include "core/park.h"
+#include "core/scheduler.h"
+#include "sync/waitable.h"
+
+namespace heddle {
+
+// How an operation that waits has ended.
+enum class WaitStatus : uint8_t { kDone, kClosed, kAbandoned, kTimedOut, kNoMemory };
+
+enum class WaitEnd : uint8_t {
+  kServed,     // wait->winner says by what
+  kTimedOut,   // the deadline came first
+  kCancelled,  // the fiber or task was asked to end first
+};
+
+// The calling fiber or OS thread for the length of one operation: meanwhile no processor is taken
+// from it. Operations that wait begin with a checkpoint(), before this.
+class Caller {
+ public:
+  Caller() noexcept = default;
+  Caller(const Caller&) = delete;
+  Caller& operator=(const Caller&) = delete;
+
+  // A wait of so many nodes, to be filled in by the caller; nullptr if memory is refused.
+  Wait* begin(uint32_t count) noexcept;
+
+  // The locks of all waitables of `wait` are held, in any order, and its nodes are not linked yet.
+  // Links them, waits, unlinks what is left, and releases the locks meanwhile: on return none is
+  // held. `wait` can be read until end().
+  WaitEnd block(Wait* wait, WaitReason reason) noexcept;
+
+  void end(Wait* wait) noexcept;
+
+ private:
+  bool block_fiber(Wait* wait, WaitReason reason) noexcept;
+  bool block_thread(Wait* wait) noexcept;
+
+  RuntimeScope scope_;
+};
+
+// One operation on one waitable, by a fiber or an OS thread: tries, and waits in that queue if it has
+// to. Throws Cancelled; then, and if it timed out, nothing was taken or given.
+WaitStatus wait_on(Waitable* waitable, uint32_t queue, Cell* cell, WaitReason reason,
+                   uint64_t deadline_ns);
+// The same after a try under the lock, which is held and will be released.
+WaitStatus wait_locked(Caller& caller, Waitable* waitable, uint32_t queue, Cell* cell,
+                       WaitReason reason, uint64_t deadline_ns);
+WaitStatus status_of(WaitOutcome outcome) noexcept;
+
+// Under the locks of all waitables: nodes are linked, or, if one of the waitables is abandoned by
+// that, none is, `winner` says so, and false is returned. Others who wait there are served.
+bool link_all(Wait* wait, Served* served) noexcept;
+// Releases the lock of each waitable once. The wait may be over before the last one is released,
+// and the block anybody's then.
+void unlock_all(Wait* wait) noexcept;
+// After the end of a wait: without locks.
+void unlink_rest(Wait* wait) noexcept;
+
+}  // namespace heddle

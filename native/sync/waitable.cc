@@ -1,0 +1,89 @@
+#include "sync/waitable.h"
+
+#include "core/scheduler.h"
+
+namespace heddle {
+
+void WaitQueue::push_back(WaitNode* node) noexcept {
+  node->next = nullptr;
+  node->prev = tail_;
+  (tail_ != nullptr ? tail_->next : head_) = node;
+  tail_ = node;
+}
+
+void WaitQueue::remove(WaitNode* node) noexcept {
+  (node->prev != nullptr ? node->prev->next : head_) = node->next;
+  (node->next != nullptr ? node->next->prev : tail_) = node->prev;
+}
+
+void Served::resume_slowly() noexcept {
+  Scheduler& scheduler = Scheduler::running();
+  WaitNode* node = first_;
+  first_ = nullptr;
+  end_ = &first_;
+  // The only one runs next; several keep their order in the run queue.
+  const bool run_next = node->next == nullptr;
+  while (node != nullptr) {
+    // The node is its owner's as soon as that goes on.
+    WaitNode* const next = node->next;
+    scheduler.resume(node->wait->waiter, run_next);
+    node = next;
+  }
+}
+
+void Waitable::link(WaitNode* node) noexcept {
+  node->is_linked = true;
+  if (node->is_holder) ++waits_;
+  queues_[node->queue].push_back(node);
+}
+
+void Waitable::unlink(WaitNode* node) noexcept {
+  if (!node->is_linked) return;
+  node->is_linked = false;
+  if (node->is_holder) --waits_;
+  queues_[node->queue].remove(node);
+}
+
+bool Waitable::claim(WaitNode* node) noexcept {
+  unlink(node);
+  Wait* const wait = node->wait;
+  if (!wait->waiter->claim(wait->epoch)) return false;
+  wait->winner = node;
+  return true;
+}
+
+WaitNode* Waitable::claim_first(uint32_t queue) noexcept {
+  while (WaitNode* node = queues_[queue].front()) {
+    if (claim(node)) return node;
+  }
+  return nullptr;
+}
+
+void Waitable::serve_all(uint32_t queue, WaitOutcome outcome, Served* served) noexcept {
+  while (WaitNode* node = claim_first(queue)) serve(node, outcome, served);
+}
+
+void Waitable::abandon_all(Served* served) noexcept {
+  serve_all(0, WaitOutcome::kAbandoned, served);
+  serve_all(1, WaitOutcome::kAbandoned, served);
+}
+
+bool Waitable::try_retain() noexcept {
+  uint32_t handles = handles_.load_relaxed();
+  while (handles != 0) {
+    if (handles_.compare_exchange_acq_rel(handles, handles + 1)) return true;
+  }
+  return false;
+}
+
+void Waitable::release() noexcept {
+  Served served;
+  lock();
+  const bool was_last = handles_.fetch_sub_acq_rel(1) == 1;
+  if (!was_last && is_abandoned()) abandon_all(&served);
+  unlock();
+  // Everybody else has left the lock, and nobody can come back.
+  if (was_last) delete this;
+}
+
+}  // namespace heddle
