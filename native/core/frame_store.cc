@@ -41,7 +41,11 @@ SlabPool& frame_pool(uint32_t index) noexcept {
 
 void* FrameStore::take(size_t bytes) noexcept {
   const uint32_t index = class_of(bytes);
-  if (index < kFineClasses) return magazines_[index].take(frame_pool(index));
+  if (index < kFineClasses) {
+    void* const frame = magazines_[index].try_take();
+    return __builtin_expect(frame != nullptr, true) ? frame
+                                                    : magazines_[index].take(frame_pool(index));
+  }
   if (index >= kClasses) return std::malloc(bytes);
   void* frame = nullptr;
   return frame_pool(index).take(&frame, 1) == 1 ? frame : nullptr;
@@ -50,7 +54,7 @@ void* FrameStore::take(size_t bytes) noexcept {
 void FrameStore::give(void* frame, size_t bytes) noexcept {
   const uint32_t index = class_of(bytes);
   if (index < kFineClasses) {
-    magazines_[index].give(frame_pool(index), frame);
+    if (!magazines_[index].try_give(frame)) magazines_[index].give(frame_pool(index), frame);
   } else if (index >= kClasses) {
     std::free(frame);
   } else {

@@ -8,8 +8,10 @@ namespace heddle {
 namespace {
 #if defined(HEDDLE_MODEL)
 constexpr int kSpinTurns = 2;  // few enough for threads to sleep, which is what can go wrong
+constexpr int kMostPauses = 1;
 #else
-constexpr int kSpinTurns = 100;
+constexpr int kSpinTurns = 40;
+constexpr int kMostPauses = 64;
 #endif
 
 }  // namespace
@@ -17,10 +19,14 @@ constexpr int kSpinTurns = 100;
 Atomic<uint32_t> Lock::sleeper_counts[kSleeperCounts];
 
 void Lock::lock_slow() noexcept {
+  // Looks again after ever longer pauses: whoever comes back late leaves the holder's core a run of
+  // operations in its own cache, where two that take turns would pay for a cache line every time.
+  int pause = 1;
   for (int turn = 0; turn < kSpinTurns; ++turn) {
+    for (int i = 0; i < pause; ++i) spin_hint();
     uint32_t free = 0;
     if (word_.load_relaxed() == 0 && word_.compare_exchange_acq_rel(free, 1)) return;
-    spin_hint();
+    if (pause < kMostPauses) pause *= 2;
   }
   sleepers().fetch_add_acq_rel(1);
   fence_heavy();  // pairs with the light fence in unlock

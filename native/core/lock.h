@@ -44,6 +44,15 @@ class Lock {
     if (__builtin_expect(sleepers().load_relaxed() != 0, false)) wake_sleeper();
   }
 
+  // Test builds: what the calling thread holds, in the order of the ranks.
+#if defined(HEDDLE_CHECKS)
+  void note_acquired() const noexcept;
+  void note_released() const noexcept;
+#else
+  void note_acquired() const noexcept {}
+  void note_released() const noexcept {}
+#endif
+
  private:
   static constexpr size_t kSleeperCounts = 256;
   static Atomic<uint32_t> sleeper_counts[kSleeperCounts];
@@ -53,13 +62,6 @@ class Lock {
   }
   void lock_slow() noexcept;
   void wake_sleeper() noexcept;
-#if defined(HEDDLE_CHECKS)
-  void note_acquired() const noexcept;
-  void note_released() const noexcept;
-#else
-  void note_acquired() const noexcept {}
-  void note_released() const noexcept {}
-#endif
 
   Atomic<uint32_t> word_{0};  // 1 = held
   const LockRank rank_;

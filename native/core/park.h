@@ -25,6 +25,13 @@ void yield();
 // over, throws Cancelled if the task was cancelled. Costs a few nanoseconds otherwise.
 void checkpoint();
 
+// Whether a checkpoint would do anything.
+inline bool may_be_interrupted(const Machine* machine) noexcept {
+  return machine->preempt.load_relaxed() != 0 || machine->blocking.load_relaxed() != 0 ||
+         machine->retake.load_relaxed() == kRetakeTaken ||
+         machine->fiber->cancel_requested.load_relaxed() != 0;
+}
+
 // Never early; a deadline in the past only yields. os::kNever sleeps until cancelled.
 void sleep_until(uint64_t deadline_ns);
 void sleep_for(uint64_t duration_ns);  // saturates

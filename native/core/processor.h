@@ -54,6 +54,7 @@ struct Processor {
   // What runs next, and since when: the run-next slot inherits the time slice, so `turn` counts
   // only what came from elsewhere. The monitor compares turns.
   Atomic<uint32_t> turn{0};
+  Atomic<uint32_t> calls{0};  // of fibers to channels and the like: how much they talk
   Atomic<Runnable*> run_next{nullptr};
   RunQueue queue;
   uint32_t global_turn = 0;    // when the global queue was last looked at

@@ -75,16 +75,6 @@ Scheduler::~Scheduler() {
   only_scheduler.store_release(nullptr);
 }
 
-RuntimeScope::RuntimeScope() noexcept : machine_(Machine::current()) {
-  if (machine_ == nullptr) return;
-  if (machine_->blocking.load_relaxed() != 0) {
-    machine_ = nullptr;
-  } else if (machine_->in_runtime.load_relaxed() == 0) {
-    outermost_ = true;
-    machine_ = enter_runtime(machine_);
-  }
-}
-
 Machine* enter_runtime_slowly(Machine* machine) noexcept {
   uint32_t state = kRetakeRequested;
   if (machine->retake.compare_exchange_acq_rel(state, kRetakeNone)) return machine;

@@ -224,11 +224,31 @@ class Scheduler {
 // Descriptors of all fibers.
 SlabPool& fiber_pool() noexcept;
 
+// Entry from user code on a fiber of that machine; returns the machine, which may be another one
+// than before if the processor had been taken. Exit hands the thread back to user code.
+Machine* enter_runtime_slowly(Machine* machine) noexcept;
+inline Machine* enter_runtime(Machine* machine) noexcept {
+  machine->in_runtime.store_relaxed(1);
+  fence_light();  // pairs with fence_heavy in Scheduler::retake
+  if (__builtin_expect(machine->retake.load_relaxed() == kRetakeNone, true)) return machine;
+  return enter_runtime_slowly(machine);
+}
+inline void exit_runtime(Machine* machine) noexcept { machine->in_runtime.store_release(0); }
+
 // A stretch of runtime code called from a fiber. While it lasts the monitor cannot take the
 // processor. `machine()` is null on foreign threads and inside blocking(). Nothing may park inside.
 class RuntimeScope {
  public:
-  RuntimeScope() noexcept;
+  RuntimeScope() noexcept : RuntimeScope(Machine::current()) {}
+  explicit RuntimeScope(Machine* current) noexcept : machine_(current) {
+    if (machine_ == nullptr) return;
+    if (machine_->blocking.load_relaxed() != 0) {
+      machine_ = nullptr;
+    } else if (machine_->in_runtime.load_relaxed() == 0) {
+      outermost_ = true;
+      machine_ = enter_runtime(machine_);
+    }
+  }
   ~RuntimeScope() {
     if (outermost_) machine_->in_runtime.store_release(0);
   }
@@ -247,17 +267,6 @@ class RuntimeScope {
   Machine* machine_;
   bool outermost_ = false;
 };
-
-// Entry from user code on a fiber of that machine; returns the machine, which may be another one
-// than before if the processor had been taken. Exit hands the thread back to user code.
-Machine* enter_runtime_slowly(Machine* machine) noexcept;
-inline Machine* enter_runtime(Machine* machine) noexcept {
-  machine->in_runtime.store_relaxed(1);
-  fence_light();  // pairs with fence_heavy in Scheduler::retake
-  if (__builtin_expect(machine->retake.load_relaxed() == kRetakeNone, true)) return machine;
-  return enter_runtime_slowly(machine);
-}
-inline void exit_runtime(Machine* machine) noexcept { machine->in_runtime.store_release(0); }
 
 struct SchedulerStats {
   uint32_t processors;

@@ -32,7 +32,7 @@ ChannelCore::~ChannelCore() {
   std::free(buffer_);
 }
 
-void ChannelCore::push(const Cell& cell) noexcept {
+[[gnu::always_inline]] inline void ChannelCore::push(const Cell& cell) noexcept {
   const uint32_t length = length_.load_relaxed();
   uint32_t tail = head_ + length;
   if (tail >= capacity_) tail -= capacity_;
@@ -40,13 +40,13 @@ void ChannelCore::push(const Cell& cell) noexcept {
   length_.store_relaxed(length + 1);
 }
 
-void ChannelCore::pop(Cell* cell) noexcept {
+[[gnu::always_inline]] inline void ChannelCore::pop(Cell* cell) noexcept {
   *cell = buffer_[head_];
   if (++head_ == capacity_) head_ = 0;
   length_.store_relaxed(length_.load_relaxed() - 1);
 }
 
-Readiness ChannelCore::send_locked(const Cell& cell, Served* served) noexcept {
+[[gnu::always_inline]] inline Readiness ChannelCore::send_locked(const Cell& cell, Served* served) noexcept {
   if (closed_.load_relaxed()) return Readiness::kClosed;
   if (WaitNode* receiver = claim_first(kReceivers)) {
     receiver->cell = cell;
@@ -58,7 +58,7 @@ Readiness ChannelCore::send_locked(const Cell& cell, Served* served) noexcept {
   return Readiness::kDone;
 }
 
-Readiness ChannelCore::receive_locked(Cell* cell, Served* served) noexcept {
+[[gnu::always_inline]] inline Readiness ChannelCore::receive_locked(Cell* cell, Served* served) noexcept {
   if (length_.load_relaxed() != 0) {
     pop(cell);
     if (WaitNode* sender = claim_first(kSenders)) {
@@ -75,6 +75,10 @@ Readiness ChannelCore::receive_locked(Cell* cell, Served* served) noexcept {
   return closed_.load_relaxed() ? Readiness::kClosed : Readiness::kNotReady;
 }
 
+Readiness ChannelCore::try_locked(uint32_t queue, Cell* cell, Served* served) noexcept {
+  return queue == kSenders ? send_locked(*cell, served) : receive_locked(cell, served);
+}
+
 bool ChannelCore::is_ready_locked(uint32_t queue, const Cell&) const noexcept {
   if (closed_.load_relaxed()) return true;
   const uint32_t length = length_.load_relaxed();
@@ -85,7 +89,7 @@ bool ChannelCore::is_ready_locked(uint32_t queue, const Cell&) const noexcept {
 Readiness ChannelCore::try_send(const Cell& cell) noexcept {
   Caller caller;
   Served served;
-  lock();
+  lock(caller.who());
   const Readiness readiness = send_locked(cell, &served);
   unlock();
   return readiness;
@@ -94,7 +98,7 @@ Readiness ChannelCore::try_send(const Cell& cell) noexcept {
 Readiness ChannelCore::try_receive(Cell* cell) noexcept {
   Caller caller;
   Served served;
-  lock();
+  lock(caller.who());
   const Readiness readiness = receive_locked(cell, &served);
   unlock();
   return readiness;
@@ -107,10 +111,9 @@ WaitStatus status_of(Readiness readiness) noexcept {
 }  // namespace
 
 WaitStatus ChannelCore::send(const Cell& cell, uint64_t deadline_ns) {
-  checkpoint();
-  Caller caller;
+  Caller caller{Caller::Interruptible{}};
   Served served;
-  lock();
+  lock(caller.who());
   const Readiness readiness = send_locked(cell, &served);
   if (__builtin_expect(readiness == Readiness::kNotReady, false)) {
     Cell copy = cell;
@@ -121,10 +124,9 @@ WaitStatus ChannelCore::send(const Cell& cell, uint64_t deadline_ns) {
 }
 
 WaitStatus ChannelCore::receive(Cell* cell, uint64_t deadline_ns) {
-  checkpoint();
-  Caller caller;
+  Caller caller{Caller::Interruptible{}};
   Served served;
-  lock();
+  lock(caller.who());
   const Readiness readiness = receive_locked(cell, &served);
   if (__builtin_expect(readiness == Readiness::kNotReady, false)) {
     return wait_locked(caller, this, kReceivers, cell, WaitReason::kReceive, deadline_ns);
@@ -136,7 +138,7 @@ WaitStatus ChannelCore::receive(Cell* cell, uint64_t deadline_ns) {
 bool ChannelCore::close() noexcept {
   Caller caller;
   Served served;
-  lock();
+  lock(caller.who());
   const bool first = !closed_.load_relaxed();
   closed_.store_release(true);
   serve_all(kReceivers, WaitOutcome::kClosed, &served);

@@ -40,9 +40,7 @@ class ChannelCore final : public Waitable {
   uint32_t length() const noexcept { return length_.load_relaxed(); }
   uint32_t capacity() const noexcept { return capacity_; }
 
-  Readiness try_locked(uint32_t queue, Cell* cell, Served* served) noexcept override {
-    return queue == kSenders ? send_locked(*cell, served) : receive_locked(cell, served);
-  }
+  Readiness try_locked(uint32_t queue, Cell* cell, Served* served) noexcept override;
   bool is_ready_locked(uint32_t queue, const Cell& cell) const noexcept override;
 
  private:

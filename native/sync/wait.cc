@@ -223,10 +223,9 @@ WaitStatus wait_locked(Caller& caller, Waitable* waitable, uint32_t queue, Cell*
 
 WaitStatus wait_on(Waitable* waitable, uint32_t queue, Cell* cell, WaitReason reason,
                    uint64_t deadline_ns) {
-  checkpoint();
-  Caller caller;
+  Caller caller{Caller::Interruptible{}};
   Served served;
-  waitable->lock();
+  waitable->lock(caller.who());
   const Readiness readiness = waitable->try_locked(queue, cell, &served);
   if (readiness == Readiness::kNotReady) {
     return wait_locked(caller, waitable, queue, cell, reason, deadline_ns);

@@ -18,10 +18,14 @@ enum class WaitEnd : uint8_t {
 };
 
 // The calling fiber or OS thread for the length of one operation: meanwhile no processor is taken
-// from it. Operations that wait begin with a checkpoint(), before this.
+// from it.
 class Caller {
  public:
-  Caller() noexcept = default;
+  Caller() noexcept { count_call(); }
+  // At a place where a fiber lets itself be interrupted, as checkpoint(): before an operation that
+  // waits. Throws Cancelled.
+  struct Interruptible {};
+  explicit Caller(Interruptible) : scope_(ready_machine()) { count_call(); }
   Caller(const Caller&) = delete;
   Caller& operator=(const Caller&) = delete;
 
@@ -35,7 +39,24 @@ class Caller {
 
   void end(Wait* wait) noexcept;
 
+  // As Waitable::lock wants it.
+  uint32_t who() const noexcept {
+    const Machine* machine = scope_.machine();
+    return machine != nullptr ? machine->index + 1 : 0;
+  }
+
  private:
+  void count_call() noexcept {
+    if (scope_.machine() != nullptr) scope_.machine()->processor->calls.increment_single_writer();
+  }
+  static Machine* ready_machine() {
+    Machine* machine = Machine::current();
+    if (__builtin_expect(machine == nullptr || may_be_interrupted(machine), false)) {
+      checkpoint();
+      machine = Machine::current();
+    }
+    return machine;
+  }
   bool block_fiber(Wait* wait, WaitReason reason) noexcept;
   bool block_thread(Wait* wait) noexcept;
 

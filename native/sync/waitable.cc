@@ -31,6 +31,11 @@ void Served::resume_slowly() noexcept {
   }
 }
 
+void Waitable::lock() noexcept {
+  const Machine* machine = Machine::current();
+  lock_.lock(machine != nullptr ? machine->index + 1 : 0);
+}
+
 void Waitable::link(WaitNode* node) noexcept {
   node->is_linked = true;
   if (node->is_holder) ++waits_;
@@ -52,7 +57,7 @@ bool Waitable::claim(WaitNode* node) noexcept {
   return true;
 }
 
-WaitNode* Waitable::claim_first(uint32_t queue) noexcept {
+WaitNode* Waitable::claim_first_of_some(uint32_t queue) noexcept {
   while (WaitNode* node = queues_[queue].front()) {
     if (claim(node)) return node;
   }

@@ -18,7 +18,7 @@
 #include <cstdint>
 #include <utility>
 
-#include "core/lock.h"
+#include "core/biased_lock.h"
 #include "core/waiter.h"
 
 namespace heddle {
@@ -129,7 +129,9 @@ class Waitable {
   bool try_retain() noexcept;
   void release() noexcept;
 
-  void lock() noexcept { lock_.lock(); }
+  // `who`: see BiasedLock; by default the machine of the calling thread.
+  void lock(uint32_t who) noexcept { lock_.lock(who); }
+  void lock() noexcept;
   void unlock() noexcept { lock_.unlock(); }
 
   // --- under the lock ---
@@ -148,7 +150,9 @@ class Waitable {
 
   // The first waiter of a queue whose wait could be claimed, off the queue; nullptr if there is none.
   // The caller writes the value and hands the node to serve.
-  WaitNode* claim_first(uint32_t queue) noexcept;
+  WaitNode* claim_first(uint32_t queue) noexcept {
+    return queues_[queue].empty() ? nullptr : claim_first_of_some(queue);
+  }
   WaitNode* first(uint32_t queue) const noexcept { return queues_[queue].front(); }
   // Takes it off its queue; false if its wait was over.
   bool claim(WaitNode* node) noexcept;
@@ -171,10 +175,12 @@ class Waitable {
   virtual ~Waitable() = default;
 
  private:
-  Lock lock_{LockRank::kWaitable};
+  BiasedLock lock_{LockRank::kWaitable};
   Atomic<uint32_t> handles_{1};  // goes down under the lock only
   uint32_t waits_ = 0;           // linked nodes that hold
   const bool is_tracked_;
+  WaitNode* claim_first_of_some(uint32_t queue) noexcept;
+
   WaitQueue queues_[2];
 };
 
