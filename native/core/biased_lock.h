@@ -3,10 +3,10 @@
 //
 // It is an ordinary lock until one machine has taken it kStreak times in a row. From then on that
 // machine, the one that is favoured, takes it with a store of `inside_` and a look at `favoured_`;
-// anybody else takes the ordinary lock and ends the favour, once and for all: it clears `favoured_`,
-// makes every thread execute a barrier, and waits until `inside_` is down. Of the two sides, each a
-// store followed by a load, one at least sees the other. (Biased locking after Dice, Kogan and
-// others; the asymmetric fence as in "Asymmetric Dekker", Dice, Huang and Yang, 2001.)
+// anybody else takes the ordinary lock and ends the favour, once and for all: it clears
+// `favoured_`, makes every thread execute a barrier, and waits until `inside_` is down. Of the two
+// sides, each a store followed by a load, one at least sees the other. (Biased locking after Dice,
+// Kogan and others; the asymmetric fence as in "Asymmetric Dekker", Dice, Huang and Yang, 2001.)
 //
 // Always true: `inside_` is set by the favoured machine only. `by_favour_`, `streak_` and `last_`
 // belong to whoever holds the lock.

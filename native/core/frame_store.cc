@@ -6,17 +6,7 @@
 namespace heddle {
 
 namespace {
-constexpr size_t kFineStep = 64;
 constexpr size_t kCoarseFirst = 1024;
-
-uint32_t class_of(size_t bytes) noexcept {
-  if (bytes <= kFineStep * FrameStore::kFineClasses) {
-    return bytes == 0 ? 0 : static_cast<uint32_t>((bytes - 1) / kFineStep);
-  }
-  uint32_t index = FrameStore::kFineClasses;
-  for (size_t size = kCoarseFirst; size < bytes; size *= 2) ++index;
-  return index;
-}
 
 struct FramePools {
   alignas(SlabPool) unsigned char storage[FrameStore::kClasses][sizeof(SlabPool)];
@@ -24,7 +14,7 @@ struct FramePools {
     size_t size = 0;
     for (uint32_t i = 0; i < FrameStore::kClasses; ++i) {
       if (i < FrameStore::kFineClasses) {
-        size = (i + 1) * kFineStep;
+        size = (i + 1) * FrameStore::kFineStep;
       } else {
         size = kCoarseFirst << (i - FrameStore::kFineClasses);
       }
@@ -39,22 +29,25 @@ SlabPool& frame_pool(uint32_t index) noexcept {
 }
 }  // namespace
 
-void* FrameStore::take(size_t bytes) noexcept {
+uint32_t FrameStore::class_of(size_t bytes) noexcept {
+  if (bytes <= kFineStep * kFineClasses) return fine_class(bytes);
+  uint32_t index = kFineClasses;
+  for (size_t size = kCoarseFirst; size < bytes; size *= 2) ++index;
+  return index;
+}
+
+void* FrameStore::take_slowly(size_t bytes) noexcept {
   const uint32_t index = class_of(bytes);
-  if (index < kFineClasses) {
-    void* const frame = magazines_[index].try_take();
-    return __builtin_expect(frame != nullptr, true) ? frame
-                                                    : magazines_[index].take(frame_pool(index));
-  }
+  if (index < kFineClasses) return magazines_[index].take(frame_pool(index));
   if (index >= kClasses) return std::malloc(bytes);
   void* frame = nullptr;
   return frame_pool(index).take(&frame, 1) == 1 ? frame : nullptr;
 }
 
-void FrameStore::give(void* frame, size_t bytes) noexcept {
+void FrameStore::give_slowly(void* frame, size_t bytes) noexcept {
   const uint32_t index = class_of(bytes);
   if (index < kFineClasses) {
-    if (!magazines_[index].try_give(frame)) magazines_[index].give(frame_pool(index), frame);
+    magazines_[index].give(frame_pool(index), frame);
   } else if (index >= kClasses) {
     std::free(frame);
   } else {

@@ -7,9 +7,9 @@
 // dear anyway. Then either its next look at the word finds the lock free, or the holder's look at
 // the sleepers, which comes after the holder's store, finds it.
 //
-// That store is the last that an unlock does to the lock: the next holder may destroy it at once. So
-// sleepers are counted beside, in a table by address; a count that belongs to another lock costs a
-// wake-up that nobody hears.
+// That store is the last that an unlock does to the lock: the next holder may destroy it at once.
+// So sleepers are counted beside, in a table by address; a count that belongs to another lock costs
+// a wake-up that nobody hears.
 #pragma once
 
 #include <cstddef>

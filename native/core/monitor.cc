@@ -107,7 +107,7 @@ void Scheduler::kick_monitor() noexcept {
 }
 
 bool Scheduler::others_wait(const Processor* processor, uint64_t now_ns) const noexcept {
-  return processor->queue.size() != 0 || processor->run_next.load_relaxed() != nullptr ||
+  return processor->queue.size() != 0 || processor->run_next.peek() != nullptr ||
          processor->timers.next_deadline_ns() <= now_ns || processor->timers.has_inbox() ||
          processor->must_retire.load_relaxed() ||
          (idle_count_.load_relaxed() == 0 && !global_.empty());

@@ -69,8 +69,8 @@ Machine* leave_fiber(Machine* machine, Fiber* self) noexcept;
 Stack* take_carrier(Processor* processor) noexcept;
 void cache_carrier(Processor* processor, Stack* carrier) noexcept;
 
-// Parks the fiber of a machine that is inside the runtime, and stays so: for waits that are served by
-// their claimer (sync/), whose end counts even if the fiber was asked to end meanwhile.
+// Parks the fiber of a machine that is inside the runtime, and stays so: for waits that are served
+// by their claimer (sync/), whose end counts even if the fiber was asked to end meanwhile.
 void park_inside(Machine* machine, WaitReason reason, ParkCommit commit, void* argument) noexcept;
 
 // Puts a fiber whose machine lost its processor back to work; returns its machine.

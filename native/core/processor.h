@@ -6,6 +6,7 @@
 
 #include "core/fiber.h"
 #include "core/frame_store.h"
+#include "core/run_next.h"
 #include "core/run_queue.h"
 #include "core/run_stack.h"
 #include "core/slab.h"
@@ -55,7 +56,7 @@ struct Processor {
   // only what came from elsewhere. The monitor compares turns.
   Atomic<uint32_t> turn{0};
   Atomic<uint32_t> calls{0};  // of fibers to channels and the like: how much they talk
-  Atomic<Runnable*> run_next{nullptr};
+  RunNext run_next;
   RunQueue queue;
   uint32_t global_turn = 0;    // when the global queue was last looked at
   uint32_t quick_turns = 0;    // left until a full turn is due

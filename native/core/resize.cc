@@ -70,7 +70,7 @@ void Scheduler::empty_processor(Processor* processor) noexcept {
   const auto give = [this](Runnable* item) { global_.push(&item, 1); };
   if (processor->handed != nullptr) give(processor->handed);
   processor->handed = nullptr;
-  if (Runnable* next = processor->run_next.exchange_acq_rel(nullptr)) give(next);
+  if (Runnable* next = processor->run_next.take()) give(next);
   while (Runnable* item = processor->queue.pop()) give(item);
   for (RunStack*& place : processor->run_stacks) {
     RunStack* run_stack = place;

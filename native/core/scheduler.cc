@@ -23,9 +23,9 @@ SlabPool* const the_fiber_pool = new SlabPool(sizeof(Fiber), kFiberLinkOffset, r
 SlabPool& fiber_pool() noexcept { return *the_fiber_pool; }
 
 const char* wait_reason_name(WaitReason reason) noexcept {
-  static const char* const kNames[] = {
-      "none",   "park",  "sleep",     "blocking",   "latch", "send",    "receive",
-      "select", "mutex", "semaphore", "wait group", "once",  "barrier", "context"};
+  static const char* const kNames[] = {"none",       "park",    "sleep",   "blocking", "latch",
+                                       "send",       "receive", "select",  "mutex",    "semaphore",
+                                       "wait group", "once",    "barrier", "context"};
   static_assert(sizeof kNames / sizeof *kNames == static_cast<size_t>(WaitReason::kCount),
                 "a name for every wait reason");
   return kNames[static_cast<size_t>(reason)];
@@ -161,7 +161,7 @@ Fiber* Scheduler::spawn(const SpawnOptions& options, FiberEntry entry, const voi
 
 void Scheduler::enqueue_local(Processor* processor, Runnable* item, bool run_next) noexcept {
   if (run_next) {
-    item = processor->run_next.exchange_acq_rel(item);
+    item = processor->run_next.exchange(item);
     if (item == nullptr) return;
   }
   while (!processor->queue.push(item)) {
@@ -181,8 +181,11 @@ void Scheduler::enqueue_global(Runnable* item) noexcept {
 }
 
 void Scheduler::make_runnable(Fiber* fiber, bool run_next) noexcept {
-  RuntimeScope scope;
-  Machine* machine = scope.machine();
+  const RuntimeScope scope;
+  make_runnable_on(scope.machine(), fiber, run_next);
+}
+
+void Scheduler::make_runnable_on(Machine* machine, Fiber* fiber, bool run_next) noexcept {
   Runnable* item = fiber;
   if (machine != nullptr && machine->processor != nullptr) {
     machine->processor->counters.readied.increment_single_writer();
@@ -206,16 +209,12 @@ void Scheduler::make_runnable(Fiber* fiber, bool run_next) noexcept {
 
 bool Scheduler::ready(Waiter* waiter, uint64_t epoch) noexcept {
   if (!waiter->claim(epoch)) return false;
-  resume(waiter, true);
-  return true;
-}
-
-void Scheduler::resume(Waiter* claimed, bool run_next) noexcept {
-  if (claimed->resume != nullptr) {
-    claimed->resume(claimed);
+  if (waiter->resume != nullptr) {
+    waiter->resume(waiter);
   } else {
-    make_runnable(static_cast<Fiber*>(claimed), run_next);
+    make_runnable(static_cast<Fiber*>(waiter), true);
   }
+  return true;
 }
 
 Scheduler& Scheduler::running() noexcept {

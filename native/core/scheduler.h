@@ -78,9 +78,6 @@ class Scheduler {
   // Ends the wait (waiter, epoch) if it is still on; true for one caller only.
   bool ready(Waiter* waiter, uint64_t epoch) noexcept;
 
-  // Makes a waiter go on whose wait the caller has claimed.
-  void resume(Waiter* claimed, bool run_next) noexcept;
-
   // The one that exists.
   static Scheduler& running() noexcept;
 
@@ -117,6 +114,8 @@ class Scheduler {
 
   // --- for the runtime's own files ---
   void make_runnable(Fiber* fiber, bool run_next) noexcept;
+  // `machine`: the calling thread's, inside the runtime; nullptr if it has none.
+  void make_runnable_on(Machine* machine, Fiber* fiber, bool run_next) noexcept;
   void enqueue_local(Processor* processor, Runnable* item, bool run_next) noexcept;
   void enqueue_global(Runnable* item) noexcept;
   void wake_if_needed() noexcept;

@@ -13,7 +13,8 @@
 // does, so a thief looks how fast the owner gets on, and leaves it a queue that it will have run
 // through within microseconds. It then dozes, as a searcher still, so that the owner is not made
 // to wake it again and again; if the owner gets stuck in a long fiber, the rest is stolen. Nor are
-// fibers that mostly send and receive worth it: a channel costs 17 ns per item on one core, 60 on two.
+// fibers that mostly send and receive worth it: a channel costs 17 ns per item on one core, 60 on
+// two.
 #include <algorithm>
 
 #include "core/check.h"
@@ -30,7 +31,7 @@ constexpr uint64_t kSpinNs = 20'000;         // about what a wake-up costs
 constexpr uint64_t kRunNextGraceNs = 3'000;  // a readied fiber is about to run; Go waits 3 us too
 constexpr uint64_t kObserveNs = 1'000;       // how long a thief watches an owner
 constexpr uint64_t kWorthObservations = 10;  // a queue that lasts longer than this is stolen from
-constexpr uint32_t kTalkCalls = 8;            // in an observation: a call every 125 ns
+constexpr uint32_t kTalkCalls = 8;           // in an observation: a call every 125 ns
 constexpr uint64_t kDozeNs = 200'000;
 constexpr uint64_t kSettleNs = 100'000'000;  // idle for so long: give memory back
 
@@ -111,9 +112,7 @@ Runnable* Scheduler::take_in_full_turn(Machine* machine) noexcept {
     next = take_global(machine);
     if (next != nullptr) return next;
   }
-  if (processor->run_next.load_relaxed() != nullptr) {
-    next = processor->run_next.exchange_acq_rel(nullptr);
-  }
+  next = processor->run_next.take();
   if (next == nullptr) next = processor->queue.pop();
   if (next != nullptr) processor->counters.run_local.increment_single_writer();
   return next;
@@ -141,9 +140,9 @@ Runnable* Scheduler::next_runnable(Machine* machine) noexcept {
 }
 
 namespace {
-// True if the owner does well alone: it will have run through its queue before a thief could make use
-// of it, or its fibers do nothing but talk to each other, which costs them several times as much
-// from another core.
+// True if the owner does well alone: it will have run through its queue before a thief could make
+// use of it, or its fibers do nothing but talk to each other, which costs them several times as
+// much from another core.
 bool does_well_alone(const Processor* owner, uint64_t began_ns) noexcept {
   const uint32_t turn = owner->turn.load_relaxed();
   const uint32_t calls = owner->calls.load_relaxed();
@@ -167,11 +166,12 @@ Runnable* Scheduler::steal_from(Machine* machine, Processor* victim, bool take_r
   began_ns = os::now_ns();
   uint32_t moved = 0;
   Runnable* stolen = victim->queue.steal_into(own->queue, &moved);
-  if (stolen == nullptr && take_run_next && victim->run_next.load_relaxed() != nullptr) {
+  if (stolen == nullptr && take_run_next && victim->run_next.peek() != nullptr) {
     // Its owner is likely to take it within moments; only what stays is stolen.
+    const Runnable* const waiting = victim->run_next.peek();
     const uint64_t until = began_ns + kRunNextGraceNs;
-    while (victim->run_next.load_relaxed() != nullptr && os::now_ns() < until) spin_hint();
-    stolen = victim->run_next.exchange_acq_rel(nullptr);
+    while (victim->run_next.peek() == waiting && os::now_ns() < until) spin_hint();
+    if (victim->run_next.peek() == waiting) stolen = victim->run_next.rob();
     moved = stolen != nullptr ? 1 : 0;
   }
   const auto latency_ns = static_cast<uint32_t>(os::now_ns() - began_ns);
@@ -191,7 +191,7 @@ Runnable* Scheduler::steal_once(Machine* machine, bool* declined) noexcept {
     for (uint32_t i = 0; i < known; ++i) {
       Processor* victim = processor_at((start + i) % known);
       if (victim == machine->processor) continue;
-      if (victim->queue.size() == 0 && victim->run_next.load_relaxed() == nullptr) continue;
+      if (victim->queue.size() == 0 && victim->run_next.peek() == nullptr) continue;
       Runnable* stolen = steal_from(machine, victim, round + 1 == kStealRounds, declined);
       if (stolen != nullptr) return stolen;
     }
@@ -303,7 +303,7 @@ bool Scheduler::work_visible(Processor* own) const noexcept {
   const uint32_t known = created_processors_.load_acquire();
   for (uint32_t i = 0; i < known; ++i) {
     Processor* processor = processor_at(i);
-    if (processor->queue.size() != 0 || processor->run_next.load_relaxed() != nullptr) return true;
+    if (processor->queue.size() != 0 || processor->run_next.peek() != nullptr) return true;
   }
   return false;
 }

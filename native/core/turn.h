@@ -24,8 +24,8 @@ namespace heddle {
     processor->quick_turns = kGlobalTurns;
     processor->now_ns.store_relaxed(os::now_ns());  // see monitor.cc
   }
-  if (processor->run_next.load_relaxed() != nullptr && machine->preempt.load_relaxed() == 0) {
-    Runnable* next = processor->run_next.exchange_acq_rel(nullptr);
+  if (processor->run_next.peek() != nullptr && machine->preempt.load_relaxed() == 0) {
+    Runnable* next = processor->run_next.take();
     if (next != nullptr) {
       processor->counters.run_local.increment_single_writer();
       return next;  // inherits the time slice: no new turn

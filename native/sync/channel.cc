@@ -46,7 +46,8 @@ ChannelCore::~ChannelCore() {
   length_.store_relaxed(length_.load_relaxed() - 1);
 }
 
-[[gnu::always_inline]] inline Readiness ChannelCore::send_locked(const Cell& cell, Served* served) noexcept {
+[[gnu::always_inline]] inline Readiness ChannelCore::send_locked(const Cell& cell,
+                                                                 Served* served) noexcept {
   if (closed_.load_relaxed()) return Readiness::kClosed;
   if (WaitNode* receiver = claim_first(kReceivers)) {
     receiver->cell = cell;
@@ -58,7 +59,8 @@ ChannelCore::~ChannelCore() {
   return Readiness::kDone;
 }
 
-[[gnu::always_inline]] inline Readiness ChannelCore::receive_locked(Cell* cell, Served* served) noexcept {
+[[gnu::always_inline]] inline Readiness ChannelCore::receive_locked(Cell* cell,
+                                                                    Served* served) noexcept {
   if (length_.load_relaxed() != 0) {
     pop(cell);
     if (WaitNode* sender = claim_first(kSenders)) {
@@ -88,7 +90,7 @@ bool ChannelCore::is_ready_locked(uint32_t queue, const Cell&) const noexcept {
 
 Readiness ChannelCore::try_send(const Cell& cell) noexcept {
   Caller caller;
-  Served served;
+  Served served(caller.machine());
   lock(caller.who());
   const Readiness readiness = send_locked(cell, &served);
   unlock();
@@ -97,7 +99,7 @@ Readiness ChannelCore::try_send(const Cell& cell) noexcept {
 
 Readiness ChannelCore::try_receive(Cell* cell) noexcept {
   Caller caller;
-  Served served;
+  Served served(caller.machine());
   lock(caller.who());
   const Readiness readiness = receive_locked(cell, &served);
   unlock();
@@ -112,7 +114,7 @@ WaitStatus status_of(Readiness readiness) noexcept {
 
 WaitStatus ChannelCore::send(const Cell& cell, uint64_t deadline_ns) {
   Caller caller{Caller::Interruptible{}};
-  Served served;
+  Served served(caller.machine());
   lock(caller.who());
   const Readiness readiness = send_locked(cell, &served);
   if (__builtin_expect(readiness == Readiness::kNotReady, false)) {
@@ -125,7 +127,7 @@ WaitStatus ChannelCore::send(const Cell& cell, uint64_t deadline_ns) {
 
 WaitStatus ChannelCore::receive(Cell* cell, uint64_t deadline_ns) {
   Caller caller{Caller::Interruptible{}};
-  Served served;
+  Served served(caller.machine());
   lock(caller.who());
   const Readiness readiness = receive_locked(cell, &served);
   if (__builtin_expect(readiness == Readiness::kNotReady, false)) {
@@ -137,7 +139,7 @@ WaitStatus ChannelCore::receive(Cell* cell, uint64_t deadline_ns) {
 
 bool ChannelCore::close() noexcept {
   Caller caller;
-  Served served;
+  Served served(caller.machine());
   lock(caller.who());
   const bool first = !closed_.load_relaxed();
   closed_.store_release(true);

@@ -3,7 +3,6 @@
 #include <new>
 
 #include "core/scheduler.h"
-#include "sync/wait.h"
 
 namespace heddle {
 
@@ -101,9 +100,9 @@ void ContextCore::unlink_from_parent() noexcept {
 }
 
 // Appends its children, each with a handle, to the list of those that are next.
-bool ContextCore::finish_one(ContextError error, const ContextReason& reason,
+bool ContextCore::finish_one(ContextError error, const ContextReason& reason, const Caller& caller,
                              ContextCore** done) noexcept {
-  Served served;
+  Served served(caller.machine());
   lock();
   if (is_done()) {
     unlock();
@@ -132,12 +131,12 @@ bool ContextCore::finish_one(ContextError error, const ContextReason& reason,
 bool ContextCore::finish(ContextError error, ContextReason reason) noexcept {
   Caller caller;
   ContextCore* next = nullptr;
-  const bool first = finish_one(error, reason, &next);
+  const bool first = finish_one(error, reason, caller, &next);
   while (next != nullptr) {
     const Ref<ContextCore> child(next);
     next = child->next_;
     child->next_ = nullptr;
-    child->finish_one(error, reason, &next);
+    child->finish_one(error, reason, caller, &next);
   }
   return first;
 }

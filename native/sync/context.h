@@ -11,7 +11,7 @@
 #include <memory>
 
 #include "core/timer.h"
-#include "sync/waitable.h"
+#include "sync/wait.h"
 
 namespace heddle {
 
@@ -59,7 +59,8 @@ class ContextCore final : public Waitable {
   void link_to_parent() noexcept;
   void unlink_from_parent() noexcept;
   bool finish(ContextError error, ContextReason reason) noexcept;
-  bool finish_one(ContextError error, const ContextReason& reason, ContextCore** done) noexcept;
+  bool finish_one(ContextError error, const ContextReason& reason, const Caller& caller,
+                  ContextCore** done) noexcept;
 
   const Ref<ContextCore> parent_;
   Atomic<ContextError> error_{ContextError::kNone};

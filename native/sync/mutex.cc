@@ -22,7 +22,7 @@ bool MutexCore::try_lock() noexcept {
 
 bool MutexCore::unlock_one() noexcept {
   Caller caller;
-  Served served;
+  Served served(caller.machine());
   lock();
   const bool was_locked = locked_.load_relaxed();
   if (WaitNode* next = claim_first(0)) {

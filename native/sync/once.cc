@@ -21,7 +21,7 @@ Readiness OnceCore::try_locked(uint32_t, Cell* cell, Served*) noexcept {
 
 void OnceCore::finish() noexcept {
   Caller caller;
-  Served served;
+  Served served(caller.machine());
   lock();
   state_.store_release(State::kDone);
   serve_all(0, WaitOutcome::kDone, &served);

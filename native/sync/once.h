@@ -9,8 +9,8 @@ class OnceCore final : public Waitable {
  public:
   explicit OnceCore(bool is_tracked = false) noexcept : Waitable(is_tracked) {}
 
-  // kDone with *is_first true: the caller runs it now, and calls finish() whatever comes of it. With
-  // false: it has been run. Throws Cancelled while it waits.
+  // kDone with *is_first true: the caller runs it now, and calls finish() whatever comes of it.
+  // With false: it has been run. Throws Cancelled while it waits.
   WaitStatus begin(bool* is_first, uint64_t deadline_ns = UINT64_MAX);
   void finish() noexcept;
   bool has_run() const noexcept { return state_.load_acquire() == State::kDone; }

@@ -47,7 +47,7 @@ Readiness RwMutexCore::try_locked(uint32_t, Cell* cell, Served* served) noexcept
 
 bool RwMutexCore::try_now(bool writes) noexcept {
   Caller caller;
-  Served served;
+  Served served(caller.machine());
   Cell cell = cell_for(writes);
   lock();
   const bool got = try_locked(0, &cell, &served) == Readiness::kDone;
@@ -74,7 +74,7 @@ void RwMutexCore::serve_ready(Served* served) noexcept {
 
 bool RwMutexCore::unlock_read() noexcept {
   Caller caller;
-  Served served;
+  Served served(caller.machine());
   lock();
   const bool was_held = readers_ != 0;
   if (was_held && --readers_ == 0) serve_ready(&served);
@@ -84,7 +84,7 @@ bool RwMutexCore::unlock_read() noexcept {
 
 bool RwMutexCore::unlock_write() noexcept {
   Caller caller;
-  Served served;
+  Served served(caller.machine());
   lock();
   const bool was_held = writer_;
   writer_ = false;

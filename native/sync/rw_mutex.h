@@ -1,5 +1,5 @@
-// A readers-writer mutex for fibers, promises and OS threads: readers together, writers alone, in the
-// order of arrival. A reader that comes after a waiting writer waits behind it, so neither side
+// A readers-writer mutex for fibers, promises and OS threads: readers together, writers alone, in
+// the order of arrival. A reader that comes after a waiting writer waits behind it, so neither side
 // starves.
 #pragma once
 

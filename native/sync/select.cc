@@ -4,7 +4,6 @@
 #include <functional>
 #include <new>
 
-
 namespace heddle {
 
 namespace {
@@ -113,7 +112,7 @@ Selected select_cases(SelectCase* cases, uint32_t count, uint64_t deadline_ns) {
   LockSet locks(cases, count);
   if (!locks.is_complete()) return Selected{Selected::kNothing, WaitStatus::kNoMemory};
   Caller caller;
-  Served served;
+  Served served(caller.machine());
   locks.lock();
   const Selected at_once = select_locked(cases, count, &served);
   if (at_once.index != Selected::kNothing) {
@@ -129,7 +128,7 @@ Selected select_cases(SelectCase* cases, uint32_t count, uint64_t deadline_ns) {
   describe_cases(cases, count, wait);
   const WaitEnd end = caller.block(wait, WaitReason::kSelect);
   const Selected selected = selected_of(cases, wait);
-  caller.end(wait);
+  caller.end(wait, present);
   if (end == WaitEnd::kCancelled) throw Cancelled{};
   return selected;
 }
@@ -138,7 +137,7 @@ Selected try_select_cases(SelectCase* cases, uint32_t count) noexcept {
   LockSet locks(cases, count);
   if (!locks.is_complete()) return Selected{Selected::kNothing, WaitStatus::kNoMemory};
   Caller caller;
-  Served served;
+  Served served(caller.machine());
   locks.lock();
   const Selected selected = select_locked(cases, count, &served);
   locks.unlock();

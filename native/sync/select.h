@@ -2,8 +2,8 @@
 // deadline.
 //
 // If several are ready at the same instant, each has the same chance. All waitables are locked, in
-// the order of their addresses, while that is found out and the nodes are linked; so one select sees
-// one instant, and it never meets itself, even if it sends and receives on the same channel.
+// the order of their addresses, while that is found out and the nodes are linked; so one select
+// sees one instant, and it never meets itself, even if it sends and receives on the same channel.
 #pragma once
 
 #include "sync/wait.h"
@@ -23,8 +23,8 @@ struct Selected {
 };
 
 // Each on a fiber or an OS thread. The cases may lie on the stack, also a compact fiber's; up to
-// four of them cost no allocation. select_cases waits, for ever if no case can come true and there is no
-// deadline, and throws Cancelled.
+// four of them cost no allocation. select_cases waits, for ever if no case can come true and there
+// is no deadline, and throws Cancelled.
 Selected select_cases(SelectCase* cases, uint32_t count, uint64_t deadline_ns = UINT64_MAX);
 Selected try_select_cases(SelectCase* cases, uint32_t count) noexcept;
 

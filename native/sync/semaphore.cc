@@ -36,7 +36,7 @@ Readiness SemaphoreCore::try_locked(uint32_t, Cell* cell, Served* served) noexce
 
 bool SemaphoreCore::try_acquire(uint64_t count) noexcept {
   Caller caller;
-  Served served;
+  Served served(caller.machine());
   Cell cell = cell_for(count);
   lock();
   const bool got = try_locked(0, &cell, &served) == Readiness::kDone;
@@ -63,7 +63,7 @@ void SemaphoreCore::serve_ready(Served* served) noexcept {
 
 bool SemaphoreCore::release_permits(uint64_t count) noexcept {
   Caller caller;
-  Served served;
+  Served served(caller.machine());
   lock();
   const uint64_t before = permits_.load_relaxed();
   const bool fits = before + count >= before;

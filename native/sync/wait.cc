@@ -54,26 +54,33 @@ bool is_first_there(Wait* wait, const WaitNode* node) noexcept {
   return true;
 }
 
+void end_abandoned(Wait* wait, Machine* machine) noexcept {
+  WaitNode* const nodes = wait->nodes();
+  Served served(machine);
+  for (uint32_t i = 0; i < wait->count; ++i) {
+    if (wait->winner != nullptr || !nodes[i].waitable->is_abandoned()) continue;
+    nodes[i].outcome = WaitOutcome::kAbandoned;
+    wait->winner = &nodes[i];
+  }
+  for (uint32_t i = 0; i < wait->count; ++i) nodes[i].waitable->unlink(&nodes[i]);
+  wait->winner->waitable->abandon_all(&served);
+  unlock_all(wait);
+}
+
 }  // namespace
 
-bool link_all(Wait* wait, Served* served) noexcept {
+bool link_all(Wait* wait, Machine* machine) noexcept {
   WaitNode* const nodes = wait->nodes();
+  bool abandoned = false;
   for (uint32_t i = 0; i < wait->count; ++i) {
     nodes[i].wait = wait;
     nodes[i].outcome = WaitOutcome::kPending;
-    nodes[i].is_holder = wait->count == 1 || is_first_there(wait, &nodes[i]);
+    nodes[i].is_holder = i == 0 || is_first_there(wait, &nodes[i]);
     nodes[i].waitable->link(&nodes[i]);
+    abandoned |= nodes[i].waitable->is_abandoned();
   }
-  for (uint32_t i = 0; i < wait->count; ++i) {
-    Waitable* const waitable = nodes[i].waitable;
-    if (__builtin_expect(!waitable->is_abandoned(), true)) continue;
-    for (uint32_t k = 0; k < wait->count; ++k) nodes[k].waitable->unlink(&nodes[k]);
-    waitable->abandon_all(served);
-    nodes[i].outcome = WaitOutcome::kAbandoned;
-    wait->winner = &nodes[i];
-    return false;
-  }
-  return true;
+  if (__builtin_expect(abandoned, false)) end_abandoned(wait, machine);
+  return !abandoned;
 }
 
 void unlock_all(Wait* wait) noexcept {
@@ -94,13 +101,13 @@ void unlock_all(Wait* wait) noexcept {
   last->unlock();
 }
 
-void unlink_rest(Wait* wait) noexcept {
+void unlink_rest(Wait* wait, Machine* machine) noexcept {
   WaitNode* const nodes = wait->nodes();
   for (uint32_t i = 0; i < wait->count; ++i) {
     if (&nodes[i] == wait->winner) continue;
-    // Also a node that is off its queue: whoever took it off may still hold the lock and look at it,
-    // and so may the commit of this wait.
-    Served served;
+    // Also a node that is off its queue: whoever took it off may still hold the lock and look at
+    // it, and so may the commit of this wait.
+    Served served(machine);
     Waitable* const waitable = nodes[i].waitable;
     waitable->lock();
     const bool late = waitable->take_back_locked(&nodes[i], &served);
@@ -112,39 +119,18 @@ void unlink_rest(Wait* wait) noexcept {
   }
 }
 
-Wait* Caller::begin(uint32_t count) noexcept {
-  const size_t bytes = Wait::bytes_for(count);
-  void* block = nullptr;
-  if (Machine* machine = scope_.machine()) {
-    block = machine->processor->frames.take(bytes);
-  } else {
-    block = count <= kThreadNodes ? thread_waiter().block : std::malloc(bytes);
-  }
-  if (block == nullptr) return nullptr;
-  auto* wait = static_cast<Wait*>(block);
-  wait->init(count);
-  return wait;
+void* Caller::begin_on_thread(uint32_t count) noexcept {
+  return count <= kThreadNodes ? thread_waiter().block : std::malloc(Wait::bytes_for(count));
 }
 
-void Caller::end(Wait* wait) noexcept {
-  if (Machine* machine = scope_.machine()) {
-    machine->processor->frames.give(wait, Wait::bytes_for(wait->count));
-  } else if (wait->count > kThreadNodes) {
-    std::free(wait);
-  }
+void Caller::end_on_thread(Wait* wait, uint32_t count) noexcept {
+  if (count > kThreadNodes) std::free(wait);
 }
 
 WaitEnd Caller::block(Wait* wait, WaitReason reason) noexcept {
-  {
-    Served served;
-    if (!link_all(wait, &served)) {
-      unlock_all(wait);
-      return WaitEnd::kServed;
-    }
-  }
-  const bool cancelled =
-      scope_.machine() != nullptr ? block_fiber(wait, reason) : block_thread(wait);
-  unlink_rest(wait);
+  if (!link_all(wait, machine())) return WaitEnd::kServed;
+  const bool cancelled = machine() != nullptr ? block_fiber(wait, reason) : block_thread(wait);
+  if (wait->winner == nullptr || wait->count > 1) unlink_rest(wait, machine());
   if (wait->winner != nullptr) return WaitEnd::kServed;
   return cancelled ? WaitEnd::kCancelled : WaitEnd::kTimedOut;
 }
@@ -216,7 +202,7 @@ WaitStatus wait_locked(Caller& caller, Waitable* waitable, uint32_t queue, Cell*
   const WaitEnd end = caller.block(wait, reason);
   const WaitOutcome outcome = node.outcome;
   *cell = node.cell;
-  caller.end(wait);
+  caller.end(wait, 1);
   if (end == WaitEnd::kCancelled) throw Cancelled{};
   return end == WaitEnd::kTimedOut ? WaitStatus::kTimedOut : status_of(outcome);
 }
@@ -224,10 +210,11 @@ WaitStatus wait_locked(Caller& caller, Waitable* waitable, uint32_t queue, Cell*
 WaitStatus wait_on(Waitable* waitable, uint32_t queue, Cell* cell, WaitReason reason,
                    uint64_t deadline_ns) {
   Caller caller{Caller::Interruptible{}};
-  Served served;
+  Served served(caller.machine());
   waitable->lock(caller.who());
   const Readiness readiness = waitable->try_locked(queue, cell, &served);
   if (readiness == Readiness::kNotReady) {
+    served.resume_all();  // a try may let others pass who can; nobody else will
     return wait_locked(caller, waitable, queue, cell, reason, deadline_ns);
   }
   waitable->unlock();

@@ -6,7 +6,7 @@ bool WaitGroupCore::add(int64_t delta) noexcept {
   constexpr int64_t kMost = INT32_MAX;
   if (delta > kMost || delta < -kMost) return false;
   Caller caller;
-  Served served;
+  Served served(caller.machine());
   lock();
   const int64_t count = count_.load_relaxed() + delta;
   const bool fits = count >= 0 && count <= kMost;

@@ -4,20 +4,8 @@
 
 namespace heddle {
 
-void WaitQueue::push_back(WaitNode* node) noexcept {
-  node->next = nullptr;
-  node->prev = tail_;
-  (tail_ != nullptr ? tail_->next : head_) = node;
-  tail_ = node;
-}
-
-void WaitQueue::remove(WaitNode* node) noexcept {
-  (node->prev != nullptr ? node->prev->next : head_) = node->next;
-  (node->next != nullptr ? node->next->prev : tail_) = node->prev;
-}
-
 void Served::resume_slowly() noexcept {
-  Scheduler& scheduler = Scheduler::running();
+  Scheduler& scheduler = machine_ != nullptr ? *machine_->scheduler : Scheduler::running();
   WaitNode* node = first_;
   first_ = nullptr;
   end_ = &first_;
@@ -26,7 +14,12 @@ void Served::resume_slowly() noexcept {
   while (node != nullptr) {
     // The node is its owner's as soon as that goes on.
     WaitNode* const next = node->next;
-    scheduler.resume(node->wait->waiter, run_next);
+    Waiter* const waiter = node->wait->waiter;
+    if (waiter->resume != nullptr) {
+      waiter->resume(waiter);
+    } else {
+      scheduler.make_runnable_on(machine_, static_cast<Fiber*>(waiter), run_next);
+    }
     node = next;
   }
 }
@@ -34,19 +27,6 @@ void Served::resume_slowly() noexcept {
 void Waitable::lock() noexcept {
   const Machine* machine = Machine::current();
   lock_.lock(machine != nullptr ? machine->index + 1 : 0);
-}
-
-void Waitable::link(WaitNode* node) noexcept {
-  node->is_linked = true;
-  if (node->is_holder) ++waits_;
-  queues_[node->queue].push_back(node);
-}
-
-void Waitable::unlink(WaitNode* node) noexcept {
-  if (!node->is_linked) return;
-  node->is_linked = false;
-  if (node->is_holder) --waits_;
-  queues_[node->queue].remove(node);
 }
 
 bool Waitable::claim(WaitNode* node) noexcept {
@@ -82,7 +62,8 @@ bool Waitable::try_retain() noexcept {
 }
 
 void Waitable::release() noexcept {
-  Served served;
+  const RuntimeScope scope;
+  Served served(scope.machine());
   lock();
   const bool was_last = handles_.fetch_sub_acq_rel(1) == 1;
   if (!was_last && is_abandoned()) abandon_all(&served);

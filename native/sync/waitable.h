@@ -8,8 +8,8 @@
 // - Queues, nodes and whatever a waitable is made of belong to whoever holds its lock.
 // - The claim is the delivery. Whoever wants to serve a node takes it off its queue and claims the
 //   waiter's wait, one CAS; having won, it writes the outcome and the value, unlocks, and resumes
-//   the waiter. Having lost (served elsewhere, timed out, cancelled) it forgets the node. So a value
-//   is never taken without being delivered and never has to be put back.
+//   the waiter. Having lost (served elsewhere, timed out, cancelled) it forgets the node. So a
+//   value is never taken without being delivered and never has to be put back.
 // - The owner of a wait links its nodes while it holds all the locks, and unlinks those that are
 //   left under their locks after the wait has ended; then the block is its own again.
 // - Waiters are resumed after unlocking.
@@ -25,6 +25,7 @@ namespace heddle {
 
 class Waitable;
 class TimerQueue;
+struct Machine;
 struct Wait;
 
 // A value on its way: 16 bytes that may be copied and forgotten, as all who pass it on do.
@@ -82,8 +83,16 @@ class WaitQueue {
  public:
   bool empty() const noexcept { return head_ == nullptr; }
   WaitNode* front() const noexcept { return head_; }
-  void push_back(WaitNode* node) noexcept;
-  void remove(WaitNode* node) noexcept;
+  void push_back(WaitNode* node) noexcept {
+    node->next = nullptr;
+    node->prev = tail_;
+    (tail_ != nullptr ? tail_->next : head_) = node;
+    tail_ = node;
+  }
+  void remove(WaitNode* node) noexcept {
+    (node->prev != nullptr ? node->prev->next : head_) = node->next;
+    (node->next != nullptr ? node->next->prev : tail_) = node->prev;
+  }
 
  private:
   WaitNode* head_ = nullptr;
@@ -93,7 +102,8 @@ class WaitQueue {
 // Waiters that were claimed under a lock and are to be resumed after it.
 class Served {
  public:
-  Served() noexcept = default;
+  // `machine`: the calling thread's, inside the runtime until this is gone; nullptr if it has none.
+  explicit Served(Machine* machine) noexcept : machine_(machine) {}
   ~Served() { resume_all(); }
   Served(const Served&) = delete;
   Served& operator=(const Served&) = delete;
@@ -111,6 +121,7 @@ class Served {
  private:
   void resume_slowly() noexcept;
 
+  Machine* const machine_;
   WaitNode* first_ = nullptr;
   WaitNode** end_ = &first_;
 };
@@ -136,8 +147,8 @@ class Waitable {
 
   // --- under the lock ---
 
-  // One try of what waiters of that queue wait for: to receive into the cell, to send it, to hold the
-  // mutex ... Not ready means that a waiter would wait.
+  // One try of what waiters of that queue wait for: to receive into the cell, to send it, to hold
+  // the mutex ... Not ready means that a waiter would wait.
   virtual Readiness try_locked(uint32_t queue, Cell* cell, Served* served) noexcept = 0;
   // Whether a try would succeed, as far as that can be told without one.
   virtual bool is_ready_locked(uint32_t queue, const Cell& cell) const noexcept = 0;
@@ -148,8 +159,8 @@ class Waitable {
     return false;
   }
 
-  // The first waiter of a queue whose wait could be claimed, off the queue; nullptr if there is none.
-  // The caller writes the value and hands the node to serve.
+  // The first waiter of a queue whose wait could be claimed, off the queue; nullptr if there is
+  // none. The caller writes the value and hands the node to serve.
   WaitNode* claim_first(uint32_t queue) noexcept {
     return queues_[queue].empty() ? nullptr : claim_first_of_some(queue);
   }
@@ -161,8 +172,17 @@ class Waitable {
     served->add(node);
   }
   void serve_all(uint32_t queue, WaitOutcome outcome, Served* served) noexcept;
-  void link(WaitNode* node) noexcept;
-  void unlink(WaitNode* node) noexcept;
+  void link(WaitNode* node) noexcept {
+    node->is_linked = true;
+    if (node->is_holder) ++waits_;
+    queues_[node->queue].push_back(node);
+  }
+  void unlink(WaitNode* node) noexcept {
+    if (!node->is_linked) return;
+    node->is_linked = false;
+    if (node->is_holder) --waits_;
+    queues_[node->queue].remove(node);
+  }
   void abandon_all(Served* served) noexcept;
   bool has_waiters(uint32_t queue) const noexcept { return !queues_[queue].empty(); }
   uint32_t wait_count() const noexcept { return waits_; }

@@ -5,8 +5,8 @@
 
 namespace heddle {
 
-// `code` is one of those in lib/errors.ts: an Error that leaves a kernel becomes the rejection of its
-// task, with that code.
+// `code` is one of those in lib/errors.ts: an Error that leaves a kernel becomes the rejection of
+// its task, with that code.
 class Error : public std::runtime_error {
  public:
   Error(const char* code, const char* problem) : std::runtime_error(problem), code_(code) {}

@@ -152,8 +152,8 @@ inline Choice choice_of(const Selected& selected, int otherwise) {
 template <typename... Cases>
 Choice select(Cases... cases) {
   detail::Attempt<Cases...> attempt(cases...);
-  const Selected selected = select_cases(attempt.described.data(), sizeof...(Cases),
-                                           attempt.earliest.deadline_ns);
+  const Selected selected =
+      select_cases(attempt.described.data(), sizeof...(Cases), attempt.earliest.deadline_ns);
   const Choice choice = detail::choice_of(selected, attempt.earliest.index);
   attempt.conclude_with(choice.index, choice.ok);
   return choice;

@@ -1,6 +1,6 @@
-// Mutex, RwMutex, Semaphore, WaitGroup, Once and Barrier for fibers and OS threads. Each is a handle:
-// copies are the same object. All that wait take a deadline, throw Cancelled when the task was asked
-// to end, and serve whoever came first.
+// Mutex, RwMutex, Semaphore, WaitGroup, Once and Barrier for fibers and OS threads. Each is a
+// handle: copies are the same object. All that wait take a deadline, throw Cancelled when the task
+// was asked to end, and serve whoever came first.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +26,7 @@ class Handle {
 
  protected:
   template <typename... Args>
-  explicit Handle(std::in_place_t, Args... args)
-      : core_(made(new (std::nothrow) Core(args...))) {}
+  explicit Handle(std::in_place_t, Args... args) : core_(made(new(std::nothrow) Core(args...))) {}
 
  private:
   Ref<Core> core_;
