@@ -5,7 +5,16 @@ import { fileURLToPath } from 'node:url';
 import { HeddleError } from './errors.js';
 
 /** What became of a task: the second number of its entry in a batch. */
-export const Status = { undefined: 0, number: 1, value: 2, cancelled: 3, failed: 4 } as const;
+export const Status = {
+  undefined: 0,
+  number: 1,
+  value: 2,
+  cancelled: 3,
+  failed: 4,
+  message: 5,
+  largeMessage: 6,
+  handle: 7,
+} as const;
 
 /** A failed task: heddle's code, C++ class, message, errno (negative), its name, call and path. */
 export type NativeFailure = readonly [
@@ -88,6 +97,8 @@ export interface Binding {
     entries: Uint32Array,
     numbers: Float64Array,
     values: unknown[],
+    scratch: Uint8Array,
+    state: Uint32Array,
   ): void;
   /** How many entries it wrote; 0 at the end of the batch. */
   take(): number;
@@ -110,6 +121,43 @@ export interface Binding {
   /** 0 runnable, 1 running, 2 waiting. */
   state(slot: number): number;
   kernels(): NativeKernelInfo[];
+
+  // Handles: see handle.ts. -1: without memory.
+  makeHandle(kind: number, number: number): number;
+  dropHandle(id: number): void;
+  /** Length, count or permits; capacity; closed or locked; poisoned (0 to 3). */
+  lookAt(id: number, what: number): number;
+  /** Closes, unlocks, releases, adds, ends: what the kind of handle does. False if it is refused. */
+  act(id: number, number: number): boolean;
+  noteHeld(id: number, exclusive: number, delta: number): void;
+  childContext(parent: number, timeoutMs: number): number;
+  cancelContext(id: number, mode: number, reason: unknown): boolean;
+  /** True if there is one; it is where received values are. */
+  contextReason(id: number): boolean;
+  shareHandle(id: number): number;
+  /** (handle, kind), or -1. */
+  adoptHandle(token: number): number;
+
+  // Waits: see waits.ts and mail.ts. They answer in `state`.
+  waitOn(
+    id: number,
+    queue: number,
+    mode: number,
+    given: unknown,
+    slot: number,
+    timeoutMs: number,
+    sleeps: boolean,
+  ): void;
+  /** The cases are in `entries` (id, queue, mode) and `values`. */
+  waitForAny(slot: number, count: number, timeoutMs: number): void;
+  cancelWait(slot: number): boolean;
+  /** False when the time is over first. */
+  sleepOn(slot: number, ms: number): boolean;
+  /** How many of numbers[from...] were sent. */
+  sendNumbers(id: number, from: number, count: number): number;
+  /** How many were there, each written as an entry. */
+  receiveMany(id: number, most: number): number;
+
   getProcessors(): number;
   setProcessors(count: number): void;
   stats(): NativeStats;

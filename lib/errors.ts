@@ -35,6 +35,30 @@ export const errorCodes = {
     cause: 'the system refuses another OS thread',
     remedy: 'raise `ulimit -u`, kernel.threads-max or the pids limit, or use fibers',
   },
+  ERR_HEDDLE_CLOSED: {
+    cause: 'something was sent to a closed channel, or it was closed twice',
+    remedy: 'close a channel once, by its last sender; receivers see the end by `ok: false`',
+  },
+  ERR_HEDDLE_ABANDONED: {
+    cause: 'only waiters still hold a channel or lock, so nobody is left who could end their wait',
+    remedy: 'close the channel, or keep it as long as somebody waits for it',
+  },
+  ERR_HEDDLE_UNLOCKED: {
+    cause: 'a lock was released that was not held',
+    remedy: 'release once what was acquired; `withLock` does it',
+  },
+  ERR_HEDDLE_COUNT: {
+    cause: 'a count would become negative or too large',
+    remedy: 'call done() once for each add()',
+  },
+  ERR_HEDDLE_MAIN_THREAD: {
+    cause: 'a synchronous wait would block the main thread, its timers and its sockets',
+    remedy: 'await the asynchronous form, or call it in a Worker',
+  },
+  ERR_HEDDLE_TOKEN: {
+    cause: 'a token stands for nothing: it was used, has expired, or is no token',
+    remedy: 'share() again, and adopt() once, within a minute',
+  },
   ERR_HEDDLE_KERNEL: {
     cause: 'a kernel threw an exception without a code',
     remedy: 'the message is the kernel’s own',

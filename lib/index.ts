@@ -1,9 +1,16 @@
+export { Channel } from './channel.js';
+export type { ChannelOptions, Received } from './channel.js';
+export { background, Context } from './context.js';
+export type { Cancellable } from './context.js';
 export { errorCodes, HeddleError } from './errors.js';
 export type { ErrorCode } from './errors.js';
 export { kernels } from './kernels.js';
 export type { BytesLike, Kernel } from './kernels.js';
 export { runtime } from './runtime.js';
 export type { RuntimeStats } from './runtime.js';
+export { after, done, recv, select, send } from './select.js';
+export type { Case, Selected } from './select.js';
+export type { WaitOptions } from './signals.js';
 export { sleep } from './sleep.js';
 export { spawn } from './spawn.js';
 export type { KernelOptions, SpawnOptions } from './spawn.js';

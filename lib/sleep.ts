@@ -1,6 +1,7 @@
 import { binding } from './binding.js';
 import { describe, HeddleError } from './errors.js';
-import { checkSignal, refuse } from './spawn.js';
+import { refuse } from './refuse.js';
+import { checkSignal } from './signals.js';
 import { TaskPromise } from './task.js';
 import type { Task } from './task.js';
 

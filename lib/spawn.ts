@@ -3,6 +3,8 @@ import { binding, Mode } from './binding.js';
 import { describe, HeddleError } from './errors.js';
 import { nativeKernel } from './kernels.js';
 import type { Kernel } from './kernels.js';
+import { refuse } from './refuse.js';
+import { checkSignal } from './signals.js';
 import { TaskPromise } from './task.js';
 import type { Task } from './task.js';
 
@@ -41,13 +43,6 @@ function stackBytes(value: number, option: string): number {
   return Math.ceil(value);
 }
 
-export function refuse(option: string, expected: string, got: unknown): never {
-  throw new HeddleError(
-    'ERR_HEDDLE_OPTION',
-    `${option}: expected ${expected}, got ${describe(got)}`,
-  );
-}
-
 /** Mode bits and bytes of stack (0 = default), as native code takes them. */
 function readStack(options: KernelOptions, kernelStack: 'compact' | 'standard'): [number, number] {
   const { stack, stackSize, lockToThread, on } = options;
@@ -77,13 +72,6 @@ function readStack(options: KernelOptions, kernelStack: 'compact' | 'standard'):
     (lockToThread === true ? Mode.lockToThread : 0) |
     (on === 'thread' ? Mode.onThread : 0);
   return [mode, bytes];
-}
-
-/** Throws unless it is an AbortSignal, or undefined. */
-export function checkSignal(signal: unknown): void {
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    refuse('signal', 'an AbortSignal', signal);
-  }
 }
 
 function targetError(target: unknown): HeddleError {

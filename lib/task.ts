@@ -5,6 +5,8 @@
 import { binding, Status } from './binding.js';
 import type { NativeFailure } from './binding.js';
 import { HeddleError, nativeError } from './errors.js';
+import { numbers, onTask, readValue, takeValue } from './mail.js';
+import { follow, unfollow } from './signals.js';
 
 export type TaskState = 'runnable' | 'running' | 'waiting' | 'done' | 'failed' | 'cancelled';
 
@@ -109,11 +111,11 @@ export class TaskPromise<T> extends Promise<T> implements Task<T> {
     return task;
   }
 
-  /** Settles the task of entry `at` of the batch. */
-  static settle(at: number): void {
-    const task = tasks[entries[2 * at]!]!;
+  /** Settles the task of that slot; its result is at place `at`. */
+  static settle(this: void, slot: number, status: number, at: number): void {
+    const task = tasks[slot]!;
     task.#giveSlot();
-    switch (entries[2 * at + 1]) {
+    switch (status) {
       case Status.undefined:
         task.#ending = 'done';
         task.#resolve(undefined);
@@ -122,16 +124,16 @@ export class TaskPromise<T> extends Promise<T> implements Task<T> {
         task.#ending = 'done';
         task.#resolve(numbers[at]);
         break;
-      case Status.value:
-        task.#ending = 'done';
-        task.#resolve(takeValue(at));
-        break;
       case Status.cancelled:
         task.#endCancelled();
         break;
-      default:
+      case Status.failed:
         task.#ending = 'failed';
         task.#rejectWith(failureOf(takeValue(at) as NativeFailure));
+        break;
+      default:
+        task.#ending = 'done';
+        task.#resolve(readValue(status, at));
     }
   }
 
@@ -162,36 +164,6 @@ export class TaskPromise<T> extends Promise<T> implements Task<T> {
 // has no own one, and derived promises (then, catch) are plain ones.
 delete (TaskPromise.prototype as { constructor?: unknown }).constructor;
 
-// One listener per signal, however many tasks follow it; it is gone when the last has settled.
-interface Following {
-  tasks: Set<TaskPromise<unknown>>;
-  onAbort: () => void;
-}
-const followings = new WeakMap<AbortSignal, Following>();
-
-function follow(signal: AbortSignal, task: TaskPromise<unknown>): void {
-  let following = followings.get(signal);
-  if (following === undefined) {
-    const followers = new Set<TaskPromise<unknown>>();
-    const onAbort = (): void => {
-      for (const each of followers) each.cancel(signal.reason);
-    };
-    following = { tasks: followers, onAbort };
-    followings.set(signal, following);
-    signal.addEventListener('abort', onAbort, { once: true });
-  }
-  following.tasks.add(task);
-}
-
-function unfollow(signal: AbortSignal, task: TaskPromise<unknown>): void {
-  const following = followings.get(signal);
-  if (following === undefined) return;
-  following.tasks.delete(task);
-  if (following.tasks.size > 0) return;
-  followings.delete(signal);
-  signal.removeEventListener('abort', following.onAbort);
-}
-
 function failureOf(failure: NativeFailure): Error {
   const [code, type, message, errno, errnoName, syscall, path] = failure;
   if (code !== '') return nativeError(code);
@@ -202,22 +174,4 @@ function failureOf(failure: NativeFailure): Error {
   return Object.assign(new Error(words), { code: errnoName, errno, syscall, path });
 }
 
-const kBatch = 1024;
-const entries = new Uint32Array(2 * kBatch);
-const numbers = new Float64Array(kBatch);
-const values: unknown[] = new Array<unknown>(kBatch).fill(undefined);
-
-function takeValue(at: number): unknown {
-  const value = values[at];
-  values[at] = undefined;
-  return value;
-}
-
-// Reactions of the promises run after it, as microtasks.
-function dispatch(): void {
-  for (let count = binding.take(); count !== 0; count = binding.take()) {
-    for (let at = 0; at < count; at += 1) TaskPromise.settle(at);
-  }
-}
-
-binding.attach(dispatch, nativeError, entries, numbers, values);
+onTask(TaskPromise.settle);

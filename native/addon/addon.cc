@@ -7,11 +7,11 @@ namespace heddle {
 
 namespace {
 
-// attach(dispatch, makeError, entries, numbers, values)
+// attach(dispatch, makeError, entries, numbers, values, scratch, state)
 napi_value js_attach(napi_env env, napi_callback_info info) {
   const JsCall call(env, info);
   const napi_value* given = call.arguments;
-  call.environment->attach({given[0], given[1], given[2], given[3], given[4]});
+  call.environment->attach({given[0], given[1], given[2], given[3], given[4], given[5], given[6]});
   return nullptr;
 }
 
@@ -39,6 +39,22 @@ napi_value initialise(napi_env env, napi_value exports) {
       {"state", js_state},
       {"kernels", js_kernels},
       {"sleep", js_sleep},
+      {"makeHandle", js_make_handle},
+      {"dropHandle", js_drop_handle},
+      {"waitOn", js_wait_on},
+      {"waitForAny", js_wait_for_any},
+      {"cancelWait", js_cancel_wait},
+      {"sleepOn", js_sleep_on},
+      {"sendNumbers", js_send_numbers},
+      {"receiveMany", js_receive_many},
+      {"lookAt", js_look_at},
+      {"act", js_act},
+      {"noteHeld", js_note_held},
+      {"childContext", js_child_context},
+      {"cancelContext", js_cancel_context},
+      {"contextReason", js_context_reason},
+      {"shareHandle", js_share_handle},
+      {"adoptHandle", js_adopt_handle},
       {"getProcessors", js_get_processors},
       {"setProcessors", js_set_processors},
       {"stats", js_stats},

@@ -15,6 +15,24 @@ napi_value js_kernels(napi_env env, napi_callback_info info);
 // js_sleep.cc
 napi_value js_sleep(napi_env env, napi_callback_info info);
 
+// js_sync.cc
+napi_value js_make_handle(napi_env env, napi_callback_info info);
+napi_value js_drop_handle(napi_env env, napi_callback_info info);
+napi_value js_wait_on(napi_env env, napi_callback_info info);
+napi_value js_wait_for_any(napi_env env, napi_callback_info info);
+napi_value js_cancel_wait(napi_env env, napi_callback_info info);
+napi_value js_sleep_on(napi_env env, napi_callback_info info);
+napi_value js_send_numbers(napi_env env, napi_callback_info info);
+napi_value js_receive_many(napi_env env, napi_callback_info info);
+napi_value js_look_at(napi_env env, napi_callback_info info);
+napi_value js_act(napi_env env, napi_callback_info info);
+napi_value js_note_held(napi_env env, napi_callback_info info);
+napi_value js_child_context(napi_env env, napi_callback_info info);
+napi_value js_cancel_context(napi_env env, napi_callback_info info);
+napi_value js_context_reason(napi_env env, napi_callback_info info);
+napi_value js_share_handle(napi_env env, napi_callback_info info);
+napi_value js_adopt_handle(napi_env env, napi_callback_info info);
+
 // js_runtime.cc
 napi_value js_get_processors(napi_env env, napi_callback_info info);
 napi_value js_set_processors(napi_env env, napi_callback_info info);

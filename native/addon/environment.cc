@@ -1,10 +1,14 @@
 #include "addon/environment.h"
 
+#include <algorithm>
+#include <cstring>
 #include <utility>
 
+#include "addon/handles.h"
 #include "addon/runtime.h"
 #include "addon/translate.h"
 #include "arch/context.h"
+#include "sync/channel.h"
 
 namespace heddle {
 
@@ -16,8 +20,16 @@ enum Status : uint32_t {
   kNumber = 1,
   kValue = 2,
   kCancelled = 3,
-  kFailed = 4,  // its value is (code, type, message, errno, errno's name, syscall, path)
+  kFailed = 4,        // its value is (code, type, message, errno, errno's name, syscall, path)
+  kMessage = 5,       // its number is where in the scratch it begins
+  kLargeMessage = 6,  // its value is the bytes
+  kHandle = 7,        // its number is (handle, kind), see handle_word
 };
+// Of a wait, the second number has more: how it ended, and the index of its case.
+constexpr uint32_t kIsWait = 1u << 4;
+constexpr uint32_t kWaitStatusShift = 5;
+constexpr uint32_t kCaseShift = 8;
+
 
 uv_handle_t* handle_of(uv_async_t& handle) { return reinterpret_cast<uv_handle_t*>(&handle); }
 uv_handle_t* handle_of(uv_prepare_t& handle) { return reinterpret_cast<uv_handle_t*>(&handle); }
@@ -50,6 +62,7 @@ Environment* Environment::create(napi_env env) {
 Environment::~Environment() {
   keep_records(0);
   fiber_stock_.flush(fiber_pool());
+  wait_stock_.flush(wait_pool());
 }
 
 void Environment::attach(const Face& face) {
@@ -66,12 +79,25 @@ void Environment::attach(const Face& face) {
   napi_create_reference(env_, face.entries, 1, &entries_reference_);
   napi_create_reference(env_, face.numbers, 1, &numbers_reference_);
   napi_create_reference(env_, face.values, 1, &values_);
+  napi_get_typedarray_info(env_, face.scratch, nullptr, &scratch_length_, &memory, nullptr,
+                           nullptr);
+  scratch_ = static_cast<unsigned char*>(memory);
+  napi_get_typedarray_info(env_, face.state, nullptr, nullptr, &memory, nullptr, nullptr);
+  state_ = static_cast<uint32_t*>(memory);
+  napi_create_reference(env_, face.scratch, 1, &scratch_reference_);
+  napi_create_reference(env_, face.state, 1, &state_reference_);
+}
+
+napi_value Environment::values() const noexcept {
+  napi_value values = nullptr;
+  napi_get_reference_value(env_, values_, &values);
+  return values;
 }
 
 TaskRecord* Environment::take_record(uint32_t slot) {
   TaskRecord* record = free_records_;
   if (record != nullptr) {
-    free_records_ = record->next;
+    free_records_ = static_cast<TaskRecord*>(record->next);
     --free_count_;
     // A burst of tasks is more than the cache holds: the next one is there when it is wanted.
     arch::prefetch_for_write(free_records_);
@@ -93,7 +119,7 @@ void Environment::give_record(TaskRecord* record) noexcept {
 
 void Environment::keep_records(uint32_t count) noexcept {
   for (; free_count_ > count; --free_count_) {
-    delete std::exchange(free_records_, free_records_->next);
+    delete std::exchange(free_records_, static_cast<TaskRecord*>(free_records_->next));
   }
 }
 
@@ -109,6 +135,54 @@ void Environment::take_back(TaskRecord* record) {
   --live_;
   if (record->holds_loop && --holding_ == 0) hold_loop(false);
   give_record(record);
+}
+
+thread_local Environment* Environment::inside_ = nullptr;
+
+bool Environment::deliver_here(PromiseWait* wait) noexcept {
+  Environment* const here = inside_;
+  if (here == nullptr || here != wait->environment) return false;
+  wait->next = nullptr;
+  *here->local_end_ = wait;
+  here->local_end_ = &wait->next;
+  return true;
+}
+
+void Environment::note_waiting(PromiseWait* wait, bool holds_loop) {
+  if (wait->slot >= waits_.size()) waits_.resize(size_t{wait->slot} * 2 + 16, nullptr);
+  waits_[wait->slot] = wait;
+  wait->holds_loop = holds_loop;
+  if (holds_loop && holding_++ == 0) hold_loop(true);
+}
+
+void Environment::forget_wait(PromiseWait* wait) {
+  waits_[wait->slot] = nullptr;
+  if (wait->holds_loop && --holding_ == 0) hold_loop(false);
+}
+
+uint32_t Environment::add_handle(HandleRef handle) {
+  const auto known = handle_ids_.find(handle.target);
+  if (known != handle_ids_.end()) {
+    handle.target->release();
+    return known->second;
+  }
+  uint32_t id = static_cast<uint32_t>(handles_.size());
+  if (free_handles_.empty()) {
+    handles_.emplace_back();
+  } else {
+    id = free_handles_.back();
+    free_handles_.pop_back();
+  }
+  handles_[id] = Known{handle};
+  handle_ids_.emplace(handle.target, id);
+  return id;
+}
+
+void Environment::drop_handle(uint32_t id) noexcept {
+  Waitable* const target = std::exchange(handles_[id].ref.target, nullptr);
+  handle_ids_.erase(target);
+  free_handles_.push_back(id);
+  target->release();
 }
 
 bool Environment::cancel(uint32_t slot) {
@@ -158,7 +232,7 @@ void Environment::on_doorbell(uv_async_t* handle) {
 void Environment::drain() {
   if (batch_ != nullptr || dispatch_ == nullptr) return;  // a dispatcher is at work further down
   batch_ = mailbox_->take_all();
-  if (batch_ == nullptr) return;
+  if (batch_ == nullptr && local_first_ == nullptr) return;
   if (holding_ != 0) note_running(true);  // the loop calls this between `sleeps` and `wakes`
   napi_handle_scope scope = nullptr;
   napi_value dispatch = nullptr, receiver = nullptr;
@@ -180,16 +254,108 @@ void Environment::drain() {
 
 uint32_t Environment::take() {
   napi_value values = nullptr;
+  if (batch_ == nullptr) {
+    batch_ = std::exchange(local_first_, nullptr);
+    local_end_ = &local_first_;
+  }
   if (batch_ == nullptr || napi_get_reference_value(env_, values_, &values) != napi_ok) return 0;
   uint32_t count = 0;
+  size_t offset = 0;
   while (batch_ != nullptr && count < capacity_) {
-    TaskRecord* record = batch_;
-    batch_ = record->next;
+    Mail* const mail = batch_;
+    batch_ = mail->next;
     arch::prefetch(batch_);
-    write_result(record, count++, values);
-    retire(record);
+    if (mail->kind == MailKind::kTask) {
+      auto* record = static_cast<TaskRecord*>(mail);
+      write_result(record, count++, &offset, values);
+      retire(record);
+    } else {
+      write_wait(static_cast<PromiseWait*>(mail), count++, &offset, values);
+    }
   }
   return count;
+}
+
+void Environment::write_wait(PromiseWait* wait, uint32_t at, size_t* offset, napi_value values) {
+  Cell cell;
+  const Selected end = wait->finish(&cell);
+  const WaitNode* const winner = wait->wait->winner;
+  uint32_t status = kUndefined;
+  if (end.status == WaitStatus::kDone && winner->queue == ChannelCore::kReceivers &&
+      winner->waitable->passes_values()) {
+    Value value;
+    value.move_from(cell);
+    status = write_value(value, at, offset, values);
+  } else if (end.status == WaitStatus::kDone) {
+    // What a try has written into the cell: who came first or last.
+    status = kNumber;
+    numbers_[at] = cell.bytes[0];
+  }
+  entries_[2 * at] = wait->slot;
+  entries_[2 * at + 1] = status | kIsWait | (static_cast<uint32_t>(end.status) << kWaitStatusShift) |
+                         (end.index << kCaseShift);
+  forget_wait(wait);
+  wait->free(&wait_stock_);
+}
+
+uint32_t Environment::write_value(const Value& value, uint32_t at, size_t* offset, napi_value values) {
+  napi_handle_scope scope = nullptr;
+  switch (value.kind()) {
+    case ValueKind::kUndefined:
+      return kUndefined;
+    case ValueKind::kNumber:
+      numbers_[at] = value.number();
+      return kNumber;
+    case ValueKind::kHandle: {
+      HandleRef handle = value.handle();
+      handle.target->retain();
+      numbers_[at] = handle_word(add_handle(handle), handle.kind);
+      return kHandle;
+    }
+    default:
+      break;
+  }
+  napi_open_handle_scope(env_, &scope);
+  napi_value result = nullptr;
+  uint32_t status = kValue;
+  if (value.kind() == ValueKind::kMessage) {
+    status = write_message(value, at, offset, &result);
+  } else {
+    result = decode(env_, value);
+    if (result == nullptr) status = kFailed;  // JavaScript had no memory for it
+  }
+  if (result != nullptr) napi_set_element(env_, values, at, result);
+  napi_close_handle_scope(env_, scope);
+  return status;
+}
+
+uint32_t Environment::write_message(const Value& message, uint32_t at, size_t* offset,
+                                    napi_value* large) {
+  uint32_t count = 0;
+  const HandleRef* handles = message.handles(&count);
+  const ByteSpan bytes = message.bytes();
+  const size_t length = (1 + count) * sizeof(uint32_t) + bytes.length;
+  unsigned char* to = scratch_ + *offset;
+  uint32_t status = kMessage;
+  if (length <= scratch_length_ - *offset) {
+    numbers_[at] = static_cast<double>(*offset);
+    *offset = std::min(scratch_length_, (*offset + length + 7) & ~size_t{7});
+  } else {
+    napi_value buffer = nullptr;
+    void* memory = nullptr;
+    if (napi_create_arraybuffer(env_, length, &memory, &buffer) != napi_ok) return kFailed;
+    napi_create_typedarray(env_, napi_uint8_array, length, buffer, 0, large);
+    to = static_cast<unsigned char*>(memory);
+    status = kLargeMessage;
+  }
+  auto* words = reinterpret_cast<uint32_t*>(to);
+  words[0] = count;
+  for (uint32_t i = 0; i < count; ++i) {
+    handles[i].target->retain();
+    words[1 + i] = handle_word(add_handle(handles[i]), handles[i].kind);
+  }
+  if (bytes.length != 0) std::memcpy(words + 1 + count, bytes.data, bytes.length);
+  return status;
 }
 
 namespace {
@@ -220,36 +386,23 @@ napi_value failure_to_js(napi_env env, const TaskRecord& record) {
 
 }  // namespace
 
-void Environment::write_result(TaskRecord* record, uint32_t at, napi_value values) {
-  uint32_t status = kUndefined;
+void Environment::write_result(TaskRecord* record, uint32_t at, size_t* offset,
+                               napi_value values) {
+  uint32_t status = kFailed;
   if (record->outcome == TaskOutcome::kCancelled) {
     status = kCancelled;
   } else if (record->outcome == TaskOutcome::kValue) {
-    if (record->result.kind() == ValueKind::kNumber) {
-      status = kNumber;
-      numbers_[at] = record->result.number();
-    } else if (record->result.kind() != ValueKind::kUndefined) {
-      status = kValue;
+    status = write_value(record->result, at, offset, values);
+    if (status == kFailed) {
+      napi_value ignored = nullptr;
+      napi_get_and_clear_last_exception(env_, &ignored);
+      record->outcome = TaskOutcome::kNoMemory;
     }
-  } else {
-    status = kFailed;
   }
-  if (status == kValue || status == kFailed) {
+  if (status == kFailed) {
     napi_handle_scope scope = nullptr;
     napi_open_handle_scope(env_, &scope);
-    napi_value value = nullptr;
-    if (status == kValue) value = decode(env_, record->result);
-    if (value == nullptr) {
-      // JavaScript had no memory for the result.
-      napi_value ignored = nullptr;
-      if (status == kValue) {
-        napi_get_and_clear_last_exception(env_, &ignored);
-        record->outcome = TaskOutcome::kNoMemory;
-        status = kFailed;
-      }
-      value = failure_to_js(env_, *record);
-    }
-    napi_set_element(env_, values, at, value);
+    napi_set_element(env_, values, at, failure_to_js(env_, *record));
     napi_close_handle_scope(env_, scope);
   }
   entries_[2 * at] = record->slot;
@@ -292,10 +445,18 @@ void Environment::on_cleanup(napi_async_cleanup_hook_handle hook, void* data) {
 
 // The isolate ends: its tasks are asked to end, and whatever they still post is destroyed there.
 void Environment::end_tasks() {
-  while (batch_ != nullptr) {
-    TaskRecord* record = batch_;
-    batch_ = record->next;
-    retire(record);
+  *local_end_ = nullptr;
+  for (Mail* list : {std::exchange(batch_, nullptr), std::exchange(local_first_, nullptr)}) {
+    while (list != nullptr) {
+      Mail* const mail = std::exchange(list, list->next);
+      if (mail->kind == MailKind::kTask) {
+        retire(static_cast<TaskRecord*>(mail));
+      } else {
+        auto* wait = static_cast<PromiseWait*>(mail);
+        forget_wait(wait);
+        wait->destroy();
+      }
+    }
   }
   for (TaskRecord* record : by_slot_) {
     if (record == nullptr) continue;
@@ -305,9 +466,28 @@ void Environment::end_tasks() {
       --live_;
     }
   }
+  end_waits();
   mailbox_->close(live_);
   note_running(false);
   if (is_outside_waker_) runtime().note_outside_waker(-1);
+}
+
+// Nobody here will answer any more: waits are taken back, or will be destroyed by the mailbox; what
+// this isolate held is given back, and says so.
+void Environment::end_waits() {
+  for (PromiseWait* wait : waits_) {
+    if (wait == nullptr) continue;
+    if (wait->cancel() || (wait->sleeps && wait->sleep_until(os::kNever))) {
+      wait->destroy();
+    } else {
+      ++live_;
+    }
+  }
+  for (uint32_t id = 0; id < handles_.size(); ++id) {
+    if (handles_[id].ref.target == nullptr) continue;
+    give_back_held(handles_[id].ref, handles_[id].held);
+    drop_handle(id);
+  }
 }
 
 void Environment::close_handles() {

@@ -7,12 +7,15 @@
 // `take` wrote and calls `take` again until it answers 0.
 #pragma once
 
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include <node_api.h>
 #include <uv.h>
 
 #include "addon/mailbox.h"
+#include "addon/promise_wait.h"
 #include "addon/task_record.h"
 
 namespace heddle {
@@ -25,8 +28,9 @@ class Environment {
   // What JavaScript owns and native code uses: the function that settles a batch, the one that
   // makes an error of (code, message), two numbers per task (slot, status) and one (its result),
   // and an array for results that are no numbers.
+  // `scratch` are bytes for messages, `state` a few numbers that calls answer with (see State).
   struct Face {
-    napi_value dispatch, make_error, entries, numbers, values;
+    napi_value dispatch, make_error, entries, numbers, values, scratch, state;
   };
   void attach(const Face& face);
 
@@ -45,6 +49,40 @@ class Environment {
     return slot < by_slot_.size() ? by_slot_[slot] : nullptr;
   }
 
+  // --- handles: what JavaScript knows by number ---
+  // Takes over the reference. The same number for what is known already.
+  uint32_t add_handle(HandleRef handle);
+  HandleRef handle_at(uint32_t id) const noexcept { return handles_[id].ref; }
+  void drop_handle(uint32_t id) noexcept;
+  // What this isolate holds of a lock, given back when it ends.
+  void note_held(uint32_t id, bool writes, int64_t delta) noexcept {
+    handles_[id].held[writes ? 1 : 0] += delta;
+  }
+
+  // --- waits of promises ---
+  Mailbox* mailbox() const noexcept { return mailbox_; }
+  Magazine* wait_stock() noexcept { return &wait_stock_; }
+  PromiseWait* wait_at(uint32_t slot) const noexcept {
+    return slot < waits_.size() ? waits_[slot] : nullptr;
+  }
+  void note_waiting(PromiseWait* wait, bool holds_loop);
+  void forget_wait(PromiseWait* wait);
+  // True if the isolate's thread is inside a call from JavaScript that looks after such mail.
+  static bool deliver_here(PromiseWait* wait) noexcept;
+
+  // What calls share with JavaScript.
+  enum State : uint32_t { kStatus, kValueKind, kLength, kLocalMail, kIndex, kStateCount };
+  uint32_t* state() noexcept { return state_; }
+  uint32_t* entries() noexcept { return entries_; }
+  double* numbers() noexcept { return numbers_; }
+  uint32_t capacity() const noexcept { return capacity_; }
+  ByteSpan scratch() const noexcept { return {scratch_, scratch_length_}; }
+  napi_value values() const noexcept;
+  // Writes a value where JavaScript finds it: number `at` of numbers or values, or the scratch from
+  // *offset on. Answers its Status.
+  uint32_t write_value(const Value& value, uint32_t at, size_t* offset, napi_value values);
+  std::vector<Value>& received() noexcept { return received_; }  // room for a batch
+
   // Writes results of the current batch for JavaScript and answers how many; 0 at its end.
   uint32_t take();
 
@@ -62,12 +100,15 @@ class Environment {
   static void on_handle_closed(uv_handle_t* handle);
 
   void drain();
-  void write_result(TaskRecord* record, uint32_t at, napi_value values);
+  void write_result(TaskRecord* record, uint32_t at, size_t* offset, napi_value values);
+  uint32_t write_message(const Value& message, uint32_t at, size_t* offset, napi_value* large);
+  void write_wait(PromiseWait* wait, uint32_t at, size_t* offset, napi_value values);
   void retire(TaskRecord* record);
   void hold_loop(bool hold);
   void keep_records(uint32_t count) noexcept;
   void note_running(bool running);
   void end_tasks();
+  void end_waits();
   void close_handles();
 
   napi_env env_;
@@ -85,7 +126,9 @@ class Environment {
   uint32_t* entries_ = nullptr;
   double* numbers_ = nullptr;
   uint32_t capacity_ = 0;               // tasks that fit into the two arrays
-  TaskRecord* batch_ = nullptr;         // taken from the mailbox, not yet written
+  Mail* batch_ = nullptr;               // taken from the mailbox, not yet written
+  Mail* local_first_ = nullptr;         // delivered here
+  Mail** local_end_ = &local_first_;
   std::vector<TaskRecord*> by_slot_;    // all that were started and not retired
   TaskRecord* free_records_ = nullptr;  // linked by `next`
   uint32_t free_count_ = 0;
@@ -95,7 +138,30 @@ class Environment {
   uint32_t holding_ = 0;  // of these, those that hold the loop open
   bool is_outside_waker_ = false;
   bool counts_as_running_ = false;
+
+  napi_ref scratch_reference_ = nullptr;
+  napi_ref state_reference_ = nullptr;
+  unsigned char* scratch_ = nullptr;
+  size_t scratch_length_ = 0;
+  uint32_t* state_ = nullptr;
+  struct Known {
+    HandleRef ref;         // target nullptr: a free place
+    int64_t held[2] = {};  // shared or counted; exclusive
+  };
+  std::vector<Known> handles_;
+  std::vector<uint32_t> free_handles_;
+  std::unordered_map<Waitable*, uint32_t> handle_ids_;
+  std::vector<PromiseWait*> waits_;  // by slot
+  Magazine wait_stock_;
+  std::vector<Value> received_;
+  static thread_local Environment* inside_;
+  friend struct SyncCall;
 };
+
+// A handle and its kind as JavaScript gets them.
+inline uint32_t handle_word(uint32_t id, HandleKind kind) {
+  return (id << 4) | static_cast<uint32_t>(kind);
+}
 
 // Environment and arguments of a call from JavaScript.
 struct JsCall {
@@ -119,6 +185,21 @@ struct JsCall {
   napi_env env;
   Environment* environment;
   napi_value arguments[kMost];
+};
+
+// A call during which waits of this isolate may be served: they are handed over without a doorbell,
+// and JavaScript is told that there are some.
+struct SyncCall : JsCall {
+  SyncCall(napi_env env, napi_callback_info info) noexcept : JsCall(env, info) {
+    outer = std::exchange(Environment::inside_, environment);
+  }
+  ~SyncCall() {
+    Environment::inside_ = outer;
+    environment->state()[Environment::kLocalMail] = environment->local_first_ != nullptr ? 1 : 0;
+  }
+  SyncCall(const SyncCall&) = delete;
+  SyncCall& operator=(const SyncCall&) = delete;
+  Environment* outer;
 };
 
 }  // namespace heddle

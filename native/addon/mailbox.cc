@@ -2,6 +2,7 @@
 
 #include <mutex>
 
+#include "addon/promise_wait.h"
 #include "addon/task_record.h"
 
 namespace heddle {
@@ -9,11 +10,19 @@ namespace heddle {
 namespace {
 std::mutex free_mutex;  // isolates that begin or end; no fiber runs this but at the very end of one
 Mailbox* free_mailboxes = nullptr;
+
+void destroy(Mail* mail) noexcept {
+  if (mail->kind == MailKind::kTask) {
+    delete static_cast<TaskRecord*>(mail);
+  } else {
+    static_cast<PromiseWait*>(mail)->destroy();
+  }
+}
 }  // namespace
 
-TaskRecord* Mailbox::closed_mark() noexcept {
-  alignas(TaskRecord) static unsigned char mark;
-  return reinterpret_cast<TaskRecord*>(&mark);
+Mail* Mailbox::closed_mark() noexcept {
+  static Mail mark(MailKind::kTask);
+  return &mark;
 }
 
 Mailbox* Mailbox::open(uv_async_t* doorbell) {
@@ -30,30 +39,30 @@ Mailbox* Mailbox::open(uv_async_t* doorbell) {
   return box;
 }
 
-void Mailbox::post(TaskRecord* record) noexcept {
-  TaskRecord* newest = newest_.load_acquire();
+void Mailbox::post(Mail* mail) noexcept {
+  Mail* newest = newest_.load_acquire();
   do {
     if (newest == closed_mark()) {
-      delete record;
+      destroy(mail);
       note_destroyed(1);
       return;
     }
-    record->next = newest;
+    mail->next = newest;
     // Release: pairs with the exchange in take_all and close.
-  } while (!newest_.compare_exchange_acq_rel(newest, record));
+  } while (!newest_.compare_exchange_acq_rel(newest, mail));
   if (newest != nullptr) return;  // whoever posted the first one rings
   LockGuard guard(doorbell_lock_);
   if (doorbell_ != nullptr) uv_async_send(doorbell_);
 }
 
-TaskRecord* Mailbox::take_all() noexcept {
-  TaskRecord* record = newest_.exchange_acq_rel(nullptr);
-  TaskRecord* oldest_first = nullptr;
-  while (record != nullptr) {
-    TaskRecord* next = record->next;
-    record->next = oldest_first;
-    oldest_first = record;
-    record = next;
+Mail* Mailbox::take_all() noexcept {
+  Mail* mail = newest_.exchange_acq_rel(nullptr);
+  Mail* oldest_first = nullptr;
+  while (mail != nullptr) {
+    Mail* next = mail->next;
+    mail->next = oldest_first;
+    oldest_first = mail;
+    mail = next;
   }
   return oldest_first;
 }
@@ -68,11 +77,11 @@ void Mailbox::close(uint64_t outstanding) noexcept {
   note_destroyed(1 + destroy_all(newest_.exchange_acq_rel(closed_mark())));
 }
 
-uint64_t Mailbox::destroy_all(TaskRecord* first) noexcept {
+uint64_t Mailbox::destroy_all(Mail* first) noexcept {
   uint64_t count = 0;
   while (first != nullptr) {
-    TaskRecord* next = first->next;
-    delete first;
+    Mail* next = first->next;
+    destroy(first);
     first = next;
     ++count;
   }

@@ -4,7 +4,7 @@
 // and the list itself is the flag that it was rung. A closed box destroys what comes, so posting to
 // an isolate that has ended is a cheap no-op.
 //
-// Mailboxes are never freed but used again: a thread that posted the first record may come to ring
+// Mailboxes are never freed but used again: a thread that posted the first mail may come to ring
 // when the isolate has already ended and everything it left was destroyed. The worst that such a
 // late ring can do is to wake another isolate for nothing.
 #pragma once
@@ -15,30 +15,38 @@
 
 namespace heddle {
 
-struct TaskRecord;
+// What can be posted: a task that has ended, or a promise's wait that was served.
+enum class MailKind : uint8_t { kTask, kWait };
+
+struct Mail {
+  constexpr explicit Mail(MailKind k) noexcept : kind(k) {}
+
+  Mail* next = nullptr;  // owned by whichever list holds it
+  const MailKind kind;
+};
 
 class Mailbox {
  public:
   static Mailbox* open(uv_async_t* doorbell);
 
-  // Any thread. The record belongs to the box afterwards.
-  void post(TaskRecord* record) noexcept;
+  // Any thread. It belongs to the box afterwards.
+  void post(Mail* mail) noexcept;
 
   // The isolate's thread: takes all that is there, oldest first, linked by `next`.
-  TaskRecord* take_all() noexcept;
+  Mail* take_all() noexcept;
 
-  // The isolate's thread, before the doorbell is closed. `outstanding` records are still to come,
+  // The isolate's thread, before the doorbell is closed. `outstanding` of it is still to come,
   // those that lie in the box included.
   void close(uint64_t outstanding) noexcept;
 
  private:
   Mailbox() = default;
   ~Mailbox() = default;
-  static TaskRecord* closed_mark() noexcept;
-  static uint64_t destroy_all(TaskRecord* first) noexcept;
+  static Mail* closed_mark() noexcept;
+  static uint64_t destroy_all(Mail* first) noexcept;
   void note_destroyed(uint64_t count) noexcept;
 
-  Atomic<TaskRecord*> newest_{nullptr};  // closed_mark() once closed
+  Atomic<Mail*> newest_{nullptr};  // closed_mark() once closed
   Atomic<uint64_t> outstanding_{0};      // of a closed box; at 0 it can be used again
   Lock doorbell_lock_{LockRank::kLeaf};
   uv_async_t* doorbell_ = nullptr;  // under its lock: nullptr once closed

@@ -8,7 +8,6 @@
 
 #include <cxxabi.h>
 
-#include "addon/mailbox.h"
 #include "addon/runtime.h"
 #include "core/fiber_local.h"
 #include "core/park.h"

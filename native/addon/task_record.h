@@ -9,18 +9,16 @@
 //   kOpen -> kEnded                  by the fiber's end, which waits while it is kCancelling
 #pragma once
 
-#include <cstddef>
 #include <memory>
 #include <string>
 
+#include "addon/mailbox.h"
 #include "core/slab.h"
 #include "core/timer.h"
 #include "kernels/kernel.h"
 #include "os/os.h"
 
 namespace heddle {
-
-class Mailbox;
 
 enum class TaskOutcome : uint8_t { kValue, kCancelled, kNoStack, kNoMemory, kException };
 
@@ -43,9 +41,10 @@ struct ThreadTwin {
 
 enum class Gate : uint8_t { kOpen, kCancelling, kEnded };
 
-struct alignas(64) TaskRecord {
-  // The first cache line is all that a plain task touches: no arguments, no name, no failure.
-  TaskRecord* next = nullptr;  // in the mailbox, or among the isolate's free records
+// The first cache line is all that a plain task touches: no arguments, no name, no failure.
+struct alignas(64) TaskRecord : Mail {
+  TaskRecord() noexcept : Mail(MailKind::kTask) {}
+
   Mailbox* mailbox = nullptr;
   const Kernel* kernel = nullptr;  // nullptr: a sleep of a promise, which is a timer alone
   Fiber* fiber = nullptr;          // nullptr: on a thread, or a timer
@@ -73,7 +72,8 @@ struct alignas(64) TaskRecord {
   // As new, for the next task of the isolate.
   void reset() noexcept;
 };
-static_assert(offsetof(TaskRecord, argument_count) == 64, "a plain task is one cache line");
+static_assert(sizeof(Mail) + 4 * sizeof(void*) + sizeof(Value) == 64,
+              "all that a plain task touches is one cache line");
 
 struct FiberPlan {
   StackClass stack_class = StackClass::kStandard;

@@ -305,6 +305,9 @@ napi_value decode(napi_env env, const Value& value) {
     case ValueKind::kBytes:
       result = decode_bytes(env, value);
       break;
+    case ValueKind::kHandle:
+    case ValueKind::kMessage:
+      break;  // Environment::write_value does these
   }
   return result;
 }

@@ -39,6 +39,15 @@ void run(KernelCall& call) {
     case ValueKind::kBytes:
       copy_memory(result.set_bytes(bytes.length, value.shape()), bytes);
       break;
+    case ValueKind::kHandle:
+      result.set_handle(value.handle());
+      break;
+    case ValueKind::kMessage: {
+      uint32_t count = 0;
+      const HandleRef* handles = value.handles(&count);
+      copy_memory(result.set_message(bytes.length, handles, count), bytes);
+      break;
+    }
   }
 }
 

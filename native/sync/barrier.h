@@ -15,11 +15,11 @@ class BarrierCore final : public Waitable {
   WaitStatus arrive(bool* is_last, uint64_t deadline_ns = UINT64_MAX);
   uint32_t parties() const noexcept { return parties_; }
 
-  // Too late to leave if all had arrived, this one among them.
+  // Too late to leave if all had arrived, this one among them. One that is merely off its queue may
+  // have been abandoned.
   bool take_back_locked(WaitNode* node, Served*) noexcept override {
-    const bool met = !node->is_linked;
     unlink(node);
-    return met;
+    return node->outcome == WaitOutcome::kDone;
   }
 
   static bool is_last(const Cell& cell) noexcept { return cell.bytes[0] != 0; }

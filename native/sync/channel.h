@@ -42,6 +42,7 @@ class ChannelCore final : public Waitable {
 
   Readiness try_locked(uint32_t queue, Cell* cell, Served* served) noexcept override;
   bool is_ready_locked(uint32_t queue, const Cell& cell) const noexcept override;
+  bool passes_values() const noexcept override { return true; }
 
  private:
   Readiness send_locked(const Cell& cell, Served* served) noexcept;

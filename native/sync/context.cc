@@ -141,6 +141,14 @@ bool ContextCore::finish(ContextError error, ContextReason reason) noexcept {
   return first;
 }
 
+bool ContextCore::may_end_by_itself() const noexcept {
+  if (deadline_ns_ != UINT64_MAX) return true;
+  for (const ContextCore* each = parent_.get(); each != nullptr; each = each->parent_.get()) {
+    if (each->active_handles() > 2) return true;  // its child's, and that of whoever asks
+  }
+  return false;
+}
+
 uint32_t ContextCore::child_count() noexcept {
   uint32_t count = 0;
   lock();

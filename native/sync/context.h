@@ -43,6 +43,8 @@ class ContextCore final : public Waitable {
   std::shared_ptr<void> value(const void* key) const noexcept;
 
   uint32_t child_count() noexcept;
+  // By a deadline, or by somebody who holds one of its ancestors.
+  bool may_end_by_itself() const noexcept;
 
   // Waiters of queue 0 wait for its end.
   Readiness try_locked(uint32_t, Cell*, Served*) noexcept override {

@@ -4,6 +4,10 @@
 #include <new>
 
 #include "core/check.h"
+#if defined(HEDDLE_MODEL)
+#include "os/sim/simulation.h"
+#include "os/sim/vector_clock.h"
+#endif
 
 namespace heddle {
 
@@ -26,8 +30,14 @@ void resume_thread(Waiter* waiter) {
 }
 
 ThreadWaiter& thread_waiter() noexcept {
+#if defined(HEDDLE_MODEL)
+  // Simulated threads share the thread-local variables of one OS thread.
+  static ThreadWaiter waiters[sim::kMaxThreads];
+  return waiters[sim::running_thread()];
+#else
   static thread_local ThreadWaiter waiter;
   return waiter;
+#endif
 }
 
 bool thread_is_cancelled() noexcept {
@@ -98,7 +108,7 @@ void unlock_all(Wait* wait) noexcept {
     if (last != nullptr) last->unlock();
     last = next;
   }
-  last->unlock();
+  if (last != nullptr) last->unlock();
 }
 
 void unlink_rest(Wait* wait, Machine* machine) noexcept {
@@ -144,7 +154,8 @@ bool Caller::block_fiber(Wait* wait, WaitReason reason) noexcept {
   wait->epoch = self->epoch() + 1;  // as begin_wait will make it
   park_inside(machine, reason, commit_wait, wait);
   scope_.continue_on(Machine::current());
-  if (wait->timers != nullptr && wait->winner != nullptr) {
+  // The winner first: without one, the commit may still be at work on the rest.
+  if (wait->winner != nullptr && wait->timers != nullptr) {
     TimerQueue& own = scope_.machine()->processor->timers;
     if (wait->timers == &own) {
       own.note_dead();

@@ -53,6 +53,21 @@ void Waitable::abandon_all(Served* served) noexcept {
   serve_all(1, WaitOutcome::kAbandoned, served);
 }
 
+uint32_t Waitable::live_waits() const noexcept {
+  uint32_t live = 0;
+  for (const WaitQueue& queue : queues_) {
+    for (const WaitNode* node = queue.front(); node != nullptr; node = node->next) {
+      const Wait* const wait = node->wait;
+      // Without a waiter: the caller's own, which is about to begin.
+      const bool is_over =
+          wait->waiter != nullptr && wait->waiter->word.load_relaxed() !=
+                                         Waiter::make_word(WaiterState::kWaiting, wait->epoch);
+      if (node->is_holder && !is_over) ++live;
+    }
+  }
+  return live;
+}
+
 bool Waitable::try_retain() noexcept {
   uint32_t handles = handles_.load_relaxed();
   while (handles != 0) {

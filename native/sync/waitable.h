@@ -152,6 +152,8 @@ class Waitable {
   virtual Readiness try_locked(uint32_t queue, Cell* cell, Served* served) noexcept = 0;
   // Whether a try would succeed, as far as that can be told without one.
   virtual bool is_ready_locked(uint32_t queue, const Cell& cell) const noexcept = 0;
+  // Whether its cells are values that somebody owns: true of channels.
+  virtual bool passes_values() const noexcept { return false; }
   // The owner of a wait that was not served here takes its node back; if the node is not linked any
   // more, somebody has tried to serve it too late. True: the wait counts as served all the same.
   virtual bool take_back_locked(WaitNode* node, Served*) noexcept {
@@ -185,9 +187,12 @@ class Waitable {
   }
   void abandon_all(Served* served) noexcept;
   bool has_waiters(uint32_t queue) const noexcept { return !queues_[queue].empty(); }
+  // Handles that are not lent to a wait.
+  uint32_t active_handles() const noexcept { return handles_.load_relaxed() - waits_; }
   uint32_t wait_count() const noexcept { return waits_; }
   bool is_abandoned() const noexcept {
-    return is_tracked_ && waits_ != 0 && handles_.load_relaxed() <= waits_;
+    return is_tracked_ && waits_ != 0 && handles_.load_relaxed() <= waits_ &&
+           handles_.load_relaxed() <= live_waits();
   }
 
  protected:
@@ -200,6 +205,9 @@ class Waitable {
   uint32_t waits_ = 0;           // linked nodes that hold
   const bool is_tracked_;
   WaitNode* claim_first_of_some(uint32_t queue) noexcept;
+  // Without those whose end was claimed, elsewhere perhaps, and whose owner has not gone on yet to
+  // take the node back: such an owner has its handle again.
+  uint32_t live_waits() const noexcept;
 
   WaitQueue queues_[2];
 };

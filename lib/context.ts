@@ -1,0 +1,173 @@
+// Contexts: cancellation, deadlines and values for everything that was started under them, in this
+// isolate, in others and on fibers.
+import { binding } from './binding.js';
+import { describe } from './errors.js';
+import type { HeddleError } from './errors.js';
+import { adopt, HandleKind, onHandle, Shareable } from './handle.js';
+import { readValue, settleLocal, state, State } from './mail.js';
+import { refuse } from './refuse.js';
+import * as waits from './waits.js';
+import { Mode, WaitStatus } from './waits.js';
+
+const kQueue = 0;
+/** As in native/sync/context.h. */
+const kNone = 0;
+const kDeadline = 2;
+
+export interface Cancellable {
+  readonly ctx: Context;
+  /** Ends the context with that reason, or an AbortError; the first reason wins. */
+  readonly cancel: (reason?: unknown) => void;
+}
+
+function contextFailed(): HeddleError {
+  return waits.waitError(WaitStatus.noMemory, 'context');
+}
+
+/**
+ * A place in a tree of contexts. It is done when it is cancelled, when its deadline has come, or when
+ * its parent is done; then all that waits under it ends.
+ *
+ * @example
+ * const { ctx, cancel } = background().withTimeout(500);
+ * try {
+ *   await select({ job: recv(jobs), stop: done(ctx) });
+ * } finally {
+ *   cancel();
+ * }
+ */
+export class Context extends Shareable {
+  readonly #id: number;
+  readonly #parent: Context | undefined;
+  #key: unknown;
+  #value: unknown;
+  #controller: AbortController | undefined;
+  #reason: [reason: unknown] | undefined;
+
+  constructor(id: number, parent?: Context) {
+    super();
+    this.#id = id;
+    this.#parent = parent;
+  }
+
+  toHandle(): number {
+    return this.#id;
+  }
+
+  #child(timeoutMs: number): Context {
+    const id = binding.childContext(this.#id, timeoutMs);
+    if (id < 0) throw contextFailed();
+    return adopt(new Context(id, this), id);
+  }
+
+  #cancellable(timeoutMs: number): Cancellable {
+    const ctx = this.#child(timeoutMs);
+    return { ctx, cancel: (reason?: unknown) => ctx.#cancel(reason) };
+  }
+
+  /** A child that ends when `cancel` is called, or with this one. */
+  withCancel(): Cancellable {
+    return this.#cancellable(Number.NaN);
+  }
+
+  /** A child that ends after `ms` milliseconds as well; at once if they are negative. */
+  withTimeout(ms: number): Cancellable {
+    if (typeof ms !== 'number' || Number.isNaN(ms)) refuse('ms', 'a number of milliseconds', ms);
+    return this.#cancellable(Math.max(ms, 0));
+  }
+
+  /** A child that ends at that time as well. Later changes of the wall clock have no effect. */
+  withDeadline(date: Date | number): Cancellable {
+    const time = date instanceof Date ? date.getTime() : date;
+    if (typeof time !== 'number' || Number.isNaN(time)) {
+      refuse('date', 'a Date or milliseconds since 1970', date);
+    }
+    return this.#cancellable(Math.max(time - Date.now(), 0));
+  }
+
+  /** A child that carries a value, for those of this isolate who ask for the key. */
+  withValue(key: unknown, value: unknown): Context {
+    const ctx = this.#child(Number.NaN);
+    ctx.#key = key;
+    ctx.#value = value;
+    return ctx;
+  }
+
+  /** The value of the nearest context, on the way to the root, that has the key. */
+  value(key: unknown): unknown {
+    if (key === undefined) refuse('key', 'anything but undefined', key);
+    let each: Context | undefined = this;
+    while (each !== undefined && each.#key !== key) each = each.#parent;
+    return each === undefined ? undefined : each.#value;
+  }
+
+  /** True once it has ended. Asks a shared word, so it works in a synchronous loop as well. */
+  get done(): boolean {
+    return this.#reason !== undefined || binding.lookAt(this.#id, 0) !== kNone;
+  }
+
+  /** Why it has ended: the reason of `cancel`, or a TimeoutError; undefined while it has not. */
+  get err(): unknown {
+    if (this.#reason !== undefined) return this.#reason[0];
+    const error = binding.lookAt(this.#id, 0);
+    if (error === kNone) return undefined;
+    this.#reason = [this.#readReason(error)];
+    return this.#reason[0];
+  }
+
+  #readReason(error: number): unknown {
+    if (error === kDeadline) {
+      return new DOMException('the deadline of a context has passed', 'TimeoutError');
+    }
+    if (binding.contextReason(this.#id)) return readValue(state[State.valueKind]!, 0);
+    // Whoever cancelled in this isolate without words, or with some that cannot travel.
+    const known = this.#parent?.err;
+    return known ?? new DOMException('a context was cancelled', 'AbortError');
+  }
+
+  /** Throws {@link err} once it has ended. */
+  throwIfDone(): void {
+    if (this.done) throw this.err;
+  }
+
+  /** Fires with the context; made when it is first asked for. */
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      const controller = new AbortController();
+      this.#controller = controller;
+      if (this.done) {
+        controller.abort(this.err);
+      } else {
+        const fire = (): void => controller.abort(this.err);
+        void waits
+          .waitOn(this.#id, kQueue, Mode.none, undefined, undefined, -1, () => undefined)
+          .then(fire);
+      }
+    }
+    return this.#controller.signal;
+  }
+
+  #cancel(reason: unknown): void {
+    if (this.done) return;
+    const own =
+      reason === undefined ? new DOMException('a context was cancelled', 'AbortError') : reason;
+    let given: unknown;
+    try {
+      given = waits.give(own);
+    } catch {
+      // It cannot travel, so others learn only that there was one.
+      given = waits.give(describe(own));
+    }
+    if (binding.cancelContext(this.#id, waits.givenMode, given)) this.#reason ??= [own];
+    settleLocal();
+  }
+}
+
+onHandle(HandleKind.context, (id) => new Context(id));
+
+/** A root: never done, without values. */
+export function background(): Context {
+  const id = binding.makeHandle(HandleKind.context, 0);
+  if (id < 0) throw contextFailed();
+  return adopt(new Context(id), id);
+}

@@ -1,0 +1,218 @@
+// Waits of this isolate that native code knows: each has a slot, and ends once, by what it waited for
+// or by a cancellation.
+import { binding, Status } from './binding.js';
+import { encodeMessage } from './codec.js';
+import { HeddleError, nativeError } from './errors.js';
+import { entries, onWait, readValue, settleLocal, state, State, values } from './mail.js';
+import { follow, unfollow } from './signals.js';
+
+/** How a try or a wait has ended; as in native code. */
+export const WaitStatus = {
+  done: 0,
+  closed: 1,
+  abandoned: 2,
+  timedOut: 3,
+  noMemory: 4,
+  pending: 8,
+  notReady: 9,
+} as const;
+
+/** How a value is given to native code. */
+export const Mode = { none: 0, number: 1, any: 2, scratch: 3, bytes: 4 } as const;
+
+export const kNoSlot = 0xffff_ffff;
+
+/** What is to be done when a wait has ended otherwise than by a cancellation. */
+export interface Waiting {
+  /** `value` is what was received, if the status is done. */
+  settle(status: number, index: number, value: unknown): void;
+}
+
+const waitings: (Waiting | undefined)[] = [];
+const freeSlots: number[] = [];
+
+export function takeSlot(waiting: Waiting): number {
+  const slot = freeSlots.pop() ?? waitings.length;
+  waitings[slot] = waiting;
+  return slot;
+}
+
+export function giveSlot(slot: number): void {
+  waitings[slot] = undefined;
+  freeSlots.push(slot);
+}
+
+onWait((slot, word, at) => {
+  const waiting = waitings[slot]!;
+  giveSlot(slot);
+  const status = (word >>> 5) & 7;
+  const value = status === WaitStatus.done ? readValue(word & 15, at) : undefined;
+  waiting.settle(status, word >>> 8, value);
+});
+
+/** What a failed wait is to a user; `what` names it. */
+export function waitError(status: number, what: string): HeddleError {
+  switch (status) {
+    case WaitStatus.abandoned:
+      return new HeddleError(
+        'ERR_HEDDLE_ABANDONED',
+        `${what}: expected somebody else to hold it, got nobody`,
+      );
+    case WaitStatus.closed:
+      return new HeddleError('ERR_HEDDLE_CLOSED', `${what}: expected it to be open, got closed`);
+    default:
+      return nativeError('ERR_HEDDLE_MEMORY');
+  }
+}
+
+/** Mode and argument of a value for native code; a message is in the scratch unless `apart`. */
+export let givenMode = 0;
+export function give(value: unknown, apart = false): unknown {
+  switch (typeof value) {
+    case 'number':
+      givenMode = Mode.number;
+      return value;
+    case 'undefined':
+      givenMode = Mode.none;
+      return undefined;
+    case 'object':
+    case 'function':
+    case 'symbol': {
+      if (value === null) break;
+      const message = encodeMessage(value, apart);
+      givenMode = message.bytes === undefined ? Mode.scratch : Mode.bytes;
+      return message.bytes ?? message.length;
+    }
+  }
+  givenMode = Mode.any;
+  return value;
+}
+
+let captured: unknown;
+const capture = (resolve: unknown): void => {
+  captured = resolve;
+};
+
+/** A promise and, in `resolver`, the function that resolves it. */
+export function newPromise<T>(): Promise<T> {
+  return new Promise<T>(capture as never);
+}
+export function lastResolver(): (value: unknown) => void {
+  return captured as (value: unknown) => void;
+}
+
+/** For operations that give nothing and need not wait: one for all. */
+export const kResolved = Promise.resolve();
+
+/** One operation of a handle: at once, or as a promise. `outcome` turns the end into its result. */
+export function waitOn<T>(
+  id: number,
+  queue: number,
+  mode: number,
+  given: unknown,
+  signal: AbortSignal | undefined,
+  timeoutMs: number,
+  outcome: (status: number, value: unknown) => T,
+): Promise<T> {
+  if (signal?.aborted) return Promise.reject(signal.reason as Error);
+  const waiting = new HandleWait(outcome);
+  const slot = takeSlot(waiting);
+  try {
+    binding.waitOn(id, queue, mode, given, slot, timeoutMs, false);
+  } catch (error) {
+    giveSlot(slot);
+    throw error;
+  }
+  const status = state[State.status]!;
+  if (status !== WaitStatus.pending) {
+    giveSlot(slot);
+    const value = status === WaitStatus.done ? readValue(state[State.valueKind]!, 0) : undefined;
+    settleLocal();
+    try {
+      const result = outcome(status, value);
+      return result === undefined ? (kResolved as Promise<T>) : Promise.resolve(result);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  }
+  const promise = waiting.begin(slot, signal);
+  settleLocal();
+  return promise as Promise<T>;
+}
+
+class HandleWait<T> implements Waiting {
+  #resolve: ((value: unknown) => void) | undefined;
+  #slot = 0;
+  #signal: AbortSignal | undefined;
+  readonly #outcome: (status: number, value: unknown) => T;
+
+  constructor(outcome: (status: number, value: unknown) => T) {
+    this.#outcome = outcome;
+  }
+
+  begin(slot: number, signal: AbortSignal | undefined): Promise<unknown> {
+    const promise = newPromise();
+    this.#resolve = lastResolver();
+    this.#slot = slot;
+    if (signal !== undefined) {
+      this.#signal = signal;
+      follow(signal, this);
+    }
+    return promise;
+  }
+
+  settle(status: number, _index: number, value: unknown): void {
+    if (this.#signal !== undefined) unfollow(this.#signal, this);
+    try {
+      this.#resolve!(this.#outcome(status, value));
+    } catch (error) {
+      this.#resolve!(Promise.reject(error as Error));
+    }
+  }
+
+  cancel(reason: unknown): void {
+    if (!binding.cancelWait(this.#slot)) return; // what it waited for came first
+    giveSlot(this.#slot);
+    if (this.#signal !== undefined) unfollow(this.#signal, this);
+    this.#resolve!(Promise.reject(reason as Error));
+    settleLocal();
+  }
+}
+
+/** A try that leaves nothing behind: its status; the value is for {@link takenValue}. */
+export function tryOn(id: number, queue: number, mode: number, given: unknown): number {
+  binding.waitOn(id, queue, mode, given, kNoSlot, -1, false);
+  return state[State.status]!;
+}
+
+export function takenValue(): unknown {
+  return readValue(state[State.valueKind]!, 0);
+}
+
+const kSliceMs = 20;
+
+/**
+ * The thread itself waits, in slices, between which `terminate()` and signals get their chance.
+ * Returns the status.
+ */
+export function waitSync(
+  id: number,
+  queue: number,
+  mode: number,
+  given: unknown,
+  signal: AbortSignal | undefined,
+): number {
+  const slot = takeSlot({ settle: () => {} });
+  try {
+    binding.waitOn(id, queue, mode, given, slot, -1, true);
+    if (state[State.status] !== WaitStatus.pending) return state[State.status]!;
+    while (!binding.sleepOn(slot, kSliceMs)) {
+      if (signal?.aborted && binding.cancelWait(slot)) throw signal.reason;
+    }
+    return state[State.status]!;
+  } finally {
+    giveSlot(slot);
+  }
+}
+
+export { entries, Status, values };
