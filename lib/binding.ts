@@ -77,11 +77,14 @@ export interface NativeStats {
 export interface NativeKernelInfo {
   name: string;
   argumentCount: number;
+  /** Bits of the arguments that may be anything, and of those that are channels. */
+  any: number;
+  channels: number;
   stack: 'compact' | 'standard';
 }
 
 /** Bits of `mode`. */
-export const Mode = { compact: 1, standard: 2, lockToThread: 4, onThread: 8 } as const;
+export const StartMode = { compact: 1, standard: 2, lockToThread: 4, onThread: 8 } as const;
 
 /** A start that was refused: nothing was queued. */
 type Refused = string | undefined;
@@ -112,8 +115,11 @@ export interface Binding {
     stackBytes: number,
     name: string | undefined,
     count: number,
+    /** How each argument is given, 4 bits each; see waits.ts. */
+    modes: number,
     first?: unknown,
     second?: unknown,
+    third?: unknown,
   ): Refused;
   sleep(slot: number, ms: number): Refused;
   /** True if the task has ended by this, and will not be dispatched. */

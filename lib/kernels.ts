@@ -1,5 +1,6 @@
 // The built-in native tasks, with their types. A kernel is an object that names a C++ function.
 import { binding } from './binding.js';
+import type { Channel } from './channel.js';
 import { HeddleError } from './errors.js';
 
 declare const signature: unique symbol;
@@ -20,6 +21,9 @@ class NativeKernel<A extends unknown[], R> implements Kernel<A, R> {
     readonly id: number,
     readonly takesArguments: boolean,
     readonly stack: 'compact' | 'standard',
+    /** Bits of the arguments that may be anything, and of those that are channels. */
+    readonly any: number,
+    readonly channels: number,
   ) {}
 }
 
@@ -29,7 +33,10 @@ function kernel<A extends unknown[], R>(name: string): Kernel<A, R> {
   const id = infos.findIndex((info) => info.name === name);
   const info = infos[id];
   if (info === undefined) throw new HeddleError('ERR_HEDDLE_LOAD', `the addon has no ${name}`);
-  return Object.freeze(new NativeKernel<A, R>(name, id, info.argumentCount > 0, info.stack));
+  const { argumentCount, stack, any, channels } = info;
+  return Object.freeze(
+    new NativeKernel<A, R>(name, id, argumentCount > 0, stack, any, channels),
+  );
 }
 
 export const kernels = Object.freeze({
@@ -49,6 +56,19 @@ export const kernels = Object.freeze({
   readFile: kernel<[path: string], Uint8Array>('readFile'),
   /** Gives its argument back, after a copy in each direction. */
   echo: kernel<[value?: unknown], unknown>('echo'),
+  /** Sends 0 to count−1, then closes the channel if asked to; gives the count. */
+  produce: kernel<[to: Channel<number>, count: number, close?: boolean], number>('produce'),
+  /** Receives until the channel is closed; gives how many values came. */
+  consume: kernel<[from: Channel<unknown>], number>('consume'),
+  /** Passes on what comes, until `from` is closed, then closes `to` if asked to; gives the count. */
+  relay: kernel<[from: Channel<unknown>, to: Channel<unknown>, close?: boolean], number>('relay'),
+  /** Answers each value on the other channel, until `from` is closed; gives the count. */
+  pingPong: kernel<[from: Channel<unknown>, to: Channel<unknown>], number>('pingPong'),
+  /** Sends the SHA-256 digest of each of the bytes that come, in order; else like `relay`. */
+  mapBytes: kernel<
+    [from: Channel<Uint8Array>, to: Channel<Uint8Array>, close?: boolean],
+    number
+  >('mapBytes'),
   /** Throws: what becomes of a kernel’s exceptions. */
   fail: kernel<[message: string | number], never>('fail'),
 });

@@ -1,5 +1,7 @@
 // spawn: checks everything, makes the promise, and hands the task to native code.
-import { binding, Mode } from './binding.js';
+import { binding, StartMode } from './binding.js';
+import { Channel } from './channel.js';
+import { encodeMessage } from './codec.js';
 import { describe, HeddleError } from './errors.js';
 import { nativeKernel } from './kernels.js';
 import type { Kernel } from './kernels.js';
@@ -7,6 +9,7 @@ import { refuse } from './refuse.js';
 import { checkSignal } from './signals.js';
 import { TaskPromise } from './task.js';
 import type { Task } from './task.js';
+import { Mode } from './waits.js';
 
 export interface SpawnOptions {
   /** For reports and snapshots; default: the kernel's name. */
@@ -68,14 +71,42 @@ function readStack(options: KernelOptions, kernelStack: 'compact' | 'standard'):
   }
   if (compact && bytes !== 0) refuse('stackSize', "nothing beside stack: 'compact'", bytes);
   const mode =
-    (compact ? Mode.compact : Mode.standard) |
-    (lockToThread === true ? Mode.lockToThread : 0) |
-    (on === 'thread' ? Mode.onThread : 0);
+    (compact ? StartMode.compact : StartMode.standard) |
+    (lockToThread === true ? StartMode.lockToThread : 0) |
+    (on === 'thread' ? StartMode.onThread : 0);
   return [mode, bytes];
 }
 
 function targetError(target: unknown): HeddleError {
   return new HeddleError('ERR_HEDDLE_TARGET', `expected a kernel, got ${describe(target)}`);
+}
+
+/** {@link given} to native code: how the arguments are given, 4 bits each. */
+let givenModes = 0;
+const given: unknown[] = [];
+
+/** Objects and handles in the form in which native code takes them. */
+function giveArguments(kernel: NonNullable<ReturnType<typeof nativeKernel>>, args: unknown[]): void {
+  givenModes = 0;
+  given.length = 0;
+  for (const [at, value] of args.entries()) {
+    let mode: number = Mode.any;
+    let argument = value;
+    const isAny = ((kernel.any >> at) & 1) !== 0;
+    if (value instanceof Channel && (isAny || ((kernel.channels >> at) & 1) !== 0)) {
+      mode = Mode.handle;
+      argument = value.toHandle();
+    } else if (isAny && typeof value === 'object' && value !== null && !isBytes(value)) {
+      mode = Mode.bytes;
+      argument = encodeMessage(value, true).bytes;
+    }
+    givenModes |= mode << (4 * at);
+    given.push(argument);
+  }
+}
+
+function isBytes(value: object): boolean {
+  return ArrayBuffer.isView(value) || value instanceof ArrayBuffer;
 }
 
 function spawnWithOptions(options: KernelOptions, target: unknown, args: unknown[]): Task<unknown> {
@@ -85,9 +116,23 @@ function spawnWithOptions(options: KernelOptions, target: unknown, args: unknown
   if (name !== undefined && typeof name !== 'string') refuse('name', 'a string', name);
   checkSignal(signal);
   const [mode, bytes] = readStack(options, kernel.stack);
-  return TaskPromise.start(name ?? kernel.name, signal, (slot) =>
-    binding.spawnWith(kernel.id, slot, mode, bytes, name, args.length, args[0], args[1]),
-  );
+  return TaskPromise.start(name ?? kernel.name, signal, (slot) => {
+    giveArguments(kernel, args);
+    const [first, second, third] = given;
+    const count = args.length;
+    return binding.spawnWith(
+      kernel.id,
+      slot,
+      mode,
+      bytes,
+      name,
+      count,
+      givenModes,
+      first,
+      second,
+      third,
+    );
+  });
 }
 
 /**
@@ -113,9 +158,13 @@ export function spawn(first: unknown, ...rest: unknown[]): Task<unknown> {
     return spawnWithOptions(first, rest[0], rest.slice(1));
   }
   if (kernel.takesArguments || rest.length > 0) {
-    return TaskPromise.start(kernel.name, undefined, (slot) =>
-      binding.spawnWith(kernel.id, slot, 0, 0, undefined, rest.length, rest[0], rest[1]),
-    );
+    return TaskPromise.start(kernel.name, undefined, (slot) => {
+      giveArguments(kernel, rest);
+      const [first, second, third] = given;
+      const { id } = kernel;
+      const count = rest.length;
+      return binding.spawnWith(id, slot, 0, 0, undefined, count, givenModes, first, second, third);
+    });
   }
   return TaskPromise.startPlain(kernel.name, kernel.id);
 }

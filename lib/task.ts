@@ -166,7 +166,7 @@ delete (TaskPromise.prototype as { constructor?: unknown }).constructor;
 
 function failureOf(failure: NativeFailure): Error {
   const [code, type, message, errno, errnoName, syscall, path] = failure;
-  if (code !== '') return nativeError(code);
+  if (code !== '') return nativeError(code, message === '' ? undefined : message);
   if (errno === 0) {
     return new HeddleError('ERR_HEDDLE_KERNEL', type === '' ? message : `${type}: ${message}`);
   }

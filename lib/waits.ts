@@ -3,6 +3,7 @@
 import { binding, Status } from './binding.js';
 import { encodeMessage } from './codec.js';
 import { HeddleError, nativeError } from './errors.js';
+import { Shareable } from './handle.js';
 import { entries, onWait, readValue, settleLocal, state, State, values } from './mail.js';
 import { follow, unfollow } from './signals.js';
 
@@ -18,7 +19,7 @@ export const WaitStatus = {
 } as const;
 
 /** How a value is given to native code. */
-export const Mode = { none: 0, number: 1, any: 2, scratch: 3, bytes: 4 } as const;
+export const Mode = { none: 0, number: 1, any: 2, scratch: 3, bytes: 4, handle: 5 } as const;
 
 export const kNoSlot = 0xffff_ffff;
 
@@ -78,7 +79,11 @@ export function give(value: unknown, apart = false): unknown {
     case 'object':
     case 'function':
     case 'symbol': {
-      if (value === null) break;
+      if (value === null || ArrayBuffer.isView(value) || value instanceof ArrayBuffer) break;
+      if (value instanceof Shareable) {
+        givenMode = Mode.handle;
+        return value.toHandle();
+      }
       const message = encodeMessage(value, apart);
       givenMode = message.bytes === undefined ? Mode.scratch : Mode.bytes;
       return message.bytes ?? message.length;

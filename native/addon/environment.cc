@@ -360,9 +360,10 @@ uint32_t Environment::write_message(const Value& message, uint32_t at, size_t* o
 
 namespace {
 
-const char* code_of(TaskOutcome outcome) {
-  if (outcome == TaskOutcome::kNoStack) return "ERR_HEDDLE_STACK_MEMORY";
-  return outcome == TaskOutcome::kNoMemory ? "ERR_HEDDLE_MEMORY" : "";
+const char* code_of(const TaskRecord& record) {
+  if (record.outcome == TaskOutcome::kNoStack) return "ERR_HEDDLE_STACK_MEMORY";
+  if (record.outcome == TaskOutcome::kNoMemory) return "ERR_HEDDLE_MEMORY";
+  return record.failure ? record.failure->code : "";
 }
 
 napi_value failure_to_js(napi_env env, const TaskRecord& record) {
@@ -370,7 +371,7 @@ napi_value failure_to_js(napi_env env, const TaskRecord& record) {
   const Failure& failure = record.failure ? *record.failure : kNone;
   napi_value parts = nullptr, error = nullptr;
   napi_create_array_with_length(env, 7, &parts);
-  napi_set_element(env, parts, 0, string_to_js(env, code_of(record.outcome)));
+  napi_set_element(env, parts, 0, string_to_js(env, code_of(record)));
   napi_set_element(env, parts, 1, string_to_js(env, failure.type));
   std::string message = failure.message;
   if (failure.error != 0) message = uv_strerror(-failure.error);

@@ -165,7 +165,7 @@ inline uint32_t handle_word(uint32_t id, HandleKind kind) {
 
 // Environment and arguments of a call from JavaScript.
 struct JsCall {
-  static constexpr size_t kMost = 8;
+  static constexpr size_t kMost = 10;
   JsCall(napi_env env, napi_callback_info info) noexcept : env(env) {
     void* data = nullptr;
     size_t count = kMost;

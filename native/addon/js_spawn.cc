@@ -6,13 +6,14 @@
 #include "addon/addon.h"
 #include "addon/environment.h"
 #include "addon/translate.h"
+#include "addon/value_call.h"
 
 namespace heddle {
 
 namespace {
 
 // Bits of spawnWith's `mode`; lib/spawn.ts has them as well, and a test compares the two.
-enum Mode : uint32_t {
+enum StartMode : uint32_t {
   kCompact = 1,
   kStandard = 2,
   kLockToThread = 4,
@@ -38,7 +39,7 @@ bool check_count(const JsCall& call, const Kernel& kernel, uint32_t count) {
 
 // Copies the arguments into the record; false with an exception pending.
 bool read_arguments(const JsCall& call, const napi_value* values, uint32_t count,
-                    TaskRecord* record) {
+                    uint32_t modes, TaskRecord* record) {
   const Kernel& kernel = *record->kernel;
   if (!check_count(call, kernel, count)) return false;
   if (count == 0) return true;
@@ -47,6 +48,11 @@ bool read_arguments(const JsCall& call, const napi_value* values, uint32_t count
   for (uint32_t i = 0; i < count; ++i) {
     Refusal refusal;
     const ArgumentSpec& spec = kernel.arguments[i];
+    const auto mode = static_cast<Mode>((modes >> (4 * i)) & 15);
+    if (mode != Mode::kAny) {
+      if (!read_value(call, mode, values[i], &record->arguments[i])) return false;
+      continue;
+    }
     if (encode(call.env, values[i], spec, &record->arguments[i], &refusal)) continue;
     call.environment->throw_error(refusal.code, std::string(kernel.name) + ": expected argument " +
                                                     std::to_string(i + 1) + " (" + spec.name +
@@ -103,12 +109,13 @@ napi_value js_spawn(napi_env env, napi_callback_info info) {
   return start_or_take_back(call, record, 0, 0);
 }
 
-// spawnWith(kernel, slot, mode, stackBytes, name, count, first, second): 0 bytes = the default.
+// spawnWith(kernel, slot, mode, stackBytes, name, count, modes, first, second, third): 0 bytes = the
+// default; `modes`: how each argument is given, 4 bits each (see value_call.h).
 napi_value js_spawn_with(napi_env env, napi_callback_info info) {
   const JsCall call(env, info);
   TaskRecord* record = call.environment->take_record(call.index(1));
   record->kernel = &kernel_at(call.index(0));
-  if (!read_arguments(call, call.arguments + 6, call.index(5), record)) {
+  if (!read_arguments(call, call.arguments + 7, call.index(5), call.index(6), record)) {
     call.environment->give_record(record);
     return nullptr;
   }
@@ -134,7 +141,8 @@ napi_value js_state(napi_env env, napi_callback_info info) {
   return result;
 }
 
-// kernels(): their names and how many arguments each may have, in the order of their ids.
+// kernels(): their names, how many arguments each may have, and which of them may be anything or are
+// channels (a bit each), in the order of their ids.
 napi_value js_kernels(napi_env env, napi_callback_info) {
   napi_value list = nullptr;
   napi_create_array(env, &list);
@@ -143,6 +151,14 @@ napi_value js_kernels(napi_env env, napi_callback_info) {
     napi_create_object(env, &each);
     napi_set_named_property(env, each, "name", string_to_js(env, kernel_at(id).name));
     set_number(env, each, "argumentCount", kernel_at(id).argument_count);
+    uint32_t any = 0, channels = 0;
+    for (uint32_t i = 0; i < kernel_at(id).argument_count; ++i) {
+      const ArgumentKind kind = kernel_at(id).arguments[i].kind;
+      if (kind == ArgumentKind::kAny) any |= 1u << i;
+      if (kind == ArgumentKind::kChannel) channels |= 1u << i;
+    }
+    set_number(env, each, "any", any);
+    set_number(env, each, "channels", channels);
     const bool compact = kernel_at(id).stack_class == StackClass::kCompact;
     napi_set_named_property(env, each, "stack",
                             string_to_js(env, compact ? "compact" : "standard"));

@@ -2,7 +2,6 @@
 // how it ended, and what kind of value was received.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -10,7 +9,7 @@
 #include "addon/environment.h"
 #include "addon/handles.h"
 #include "addon/runtime.h"
-#include "addon/translate.h"
+#include "addon/value_call.h"
 #include "sync/barrier.h"
 #include "sync/channel.h"
 #include "sync/context.h"
@@ -26,15 +25,6 @@ namespace {
 
 // State::kStatus beyond those of WaitStatus; lib/waits.ts has them as well.
 enum : uint32_t { kPending = 8, kNotReady = 9, kThrown = 10 };
-
-// How a value is given.
-enum class Mode : uint32_t {
-  kNone,
-  kNumber,   // a number; also a count of permits, or 1 for a writer
-  kAny,      // what translate.cc can copy
-  kScratch,  // a message of so many bytes in the scratch
-  kBytes,    // a message in a Uint8Array
-};
 
 constexpr uint32_t kNoSlot = UINT32_MAX;
 
@@ -54,64 +44,6 @@ uint64_t deadline_after(double ms) {
   const uint64_t duration_ns = nanoseconds_from_ms(ms);
   const uint64_t now = os::now_ns();
   return duration_ns > os::kNever - now ? os::kNever : now + duration_ns;
-}
-
-// A message as lib/codec.ts has written it: bytes, handles, and how many of them; words of 4 bytes.
-bool read_message(const JsCall& call, const unsigned char* data, size_t length, Value* out) {
-  uint32_t count = 0;
-  length -= sizeof count;
-  std::memcpy(&count, data + length, sizeof count);
-  length -= count * sizeof count;
-  std::vector<HandleRef> handles(count);
-  for (uint32_t i = 0; i < count; ++i) {
-    uint32_t id = 0;
-    std::memcpy(&id, data + length + i * sizeof id, sizeof id);
-    handles[i] = call.environment->handle_at(id);
-  }
-  unsigned char* to = out->set_message(length, handles.data(), count);
-  if (to != nullptr) std::memcpy(to, data, length);
-  return to != nullptr;
-}
-
-// False with an exception pending.
-bool read_value(const JsCall& call, Mode mode, napi_value given, Value* out) {
-  bool has_memory = true;
-  switch (mode) {
-    case Mode::kNone:
-      return true;
-    case Mode::kNumber: {
-      double number = 0;
-      napi_get_value_double(call.env, given, &number);
-      out->set_number(number);
-      return true;
-    }
-    case Mode::kAny: {
-      Refusal refusal;
-      const ArgumentSpec spec{"value", ArgumentKind::kAny};
-      if (encode(call.env, given, spec, out, &refusal)) return true;
-      call.environment->throw_error(refusal.code, "expected the value to be " + refusal.expected +
-                                                      ", got " + refusal.got);
-      return false;
-    }
-    case Mode::kScratch: {
-      double length = 0;
-      napi_get_value_double(call.env, given, &length);
-      const ByteSpan scratch = call.environment->scratch();
-      has_memory = read_message(call, scratch.data, static_cast<size_t>(length), out);
-      break;
-    }
-    case Mode::kBytes: {
-      size_t length = 0;
-      void* data = nullptr;
-      napi_get_typedarray_info(call.env, given, nullptr, &length, &data, nullptr, nullptr);
-      has_memory = read_message(call, static_cast<unsigned char*>(data), length, out);
-      break;
-    }
-  }
-  if (!has_memory) {
-    call.environment->throw_error("ERR_HEDDLE_MEMORY", "expected memory for a value, got none");
-  }
-  return has_memory;
 }
 
 // One case: what it waits for, and the cell with its value. False with an exception pending.

@@ -38,20 +38,23 @@ void run_kernel(TaskRecord* record) {
     record->kernel->run(call);
   } catch (const Cancelled&) {
     record->outcome = TaskOutcome::kCancelled;
+  } catch (const SyncFailure& failure) {
+    keep_failure(record, std::make_unique<Failure>(
+                             Failure{failure.code(), "", failure.what(), 0, "", ""}));
   } catch (const SystemFailure& failure) {
     keep_failure(record, std::make_unique<Failure>(
-                             Failure{"", "", failure.error(), failure.syscall(), failure.path()}));
+                             Failure{"", "", "", failure.error(), failure.syscall(), failure.path()}));
   } catch (const std::bad_alloc&) {
     record->outcome = TaskOutcome::kNoMemory;
   } catch (const std::exception& failure) {
     keep_failure(
-        record, std::make_unique<Failure>(Failure{class_name(failure), failure.what(), 0, "", ""}));
+        record, std::make_unique<Failure>(Failure{"", class_name(failure), failure.what(), 0, "", ""}));
   } catch (const abi::__forced_unwind&) {
     throw;  // the system ends the thread
   } catch (...) {
     keep_failure(record,
                  std::make_unique<Failure>(Failure{
-                     "", "the kernel threw something that is no std::exception", 0, "", ""}));
+                     "", "", "the kernel threw something that is no std::exception", 0, "", ""}));
   }
 }
 

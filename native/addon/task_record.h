@@ -24,7 +24,8 @@ enum class TaskOutcome : uint8_t { kValue, kCancelled, kNoStack, kNoMemory, kExc
 
 // What a kernel threw.
 struct Failure {
-  std::string type;  // C++ class
+  const char* code = "";  // of a SyncFailure
+  std::string type;       // C++ class
   std::string message;
   int error = 0;  // of a SystemFailure
   std::string syscall;

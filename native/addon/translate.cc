@@ -57,6 +57,8 @@ std::string expectation(const ArgumentSpec& spec) {
       return "a string without null characters";
     case ArgumentKind::kBytes:
       return kBytesWords;
+    case ArgumentKind::kChannel:
+      return "a Channel";
     case ArgumentKind::kAny:
       break;
   }
@@ -223,6 +225,8 @@ bool fits(const ArgumentSpec& spec, const Value& value) {
       return value.kind() == ValueKind::kString && !has_null(value);
     case ArgumentKind::kBytes:
       return value.kind() == ValueKind::kBytes;
+    case ArgumentKind::kChannel:
+      return false;  // one is given as a handle
     case ArgumentKind::kNumber:
     case ArgumentKind::kInteger:
       break;

@@ -36,7 +36,7 @@ class KernelCall {
   Value* result_;
 };
 
-enum class ArgumentKind : uint8_t { kAny, kNumber, kInteger, kBoolean, kText, kBytes };
+enum class ArgumentKind : uint8_t { kAny, kNumber, kInteger, kBoolean, kText, kBytes, kChannel };
 
 struct ArgumentSpec {
   const char* name;
@@ -46,7 +46,7 @@ struct ArgumentSpec {
   bool is_optional = false;
 };
 
-inline constexpr uint32_t kMaxArguments = 2;
+inline constexpr uint32_t kMaxArguments = 3;
 
 struct Kernel {
   const char* name;
@@ -72,6 +72,18 @@ class SystemFailure : public std::exception {
   std::string path_;
 };
 
+// A wait that a channel or lock has ended; becomes a HeddleError with that code.
+class SyncFailure : public std::exception {
+ public:
+  SyncFailure(const char* code, const char* problem) noexcept : code_(code), problem_(problem) {}
+  const char* what() const noexcept override { return problem_; }
+  const char* code() const noexcept { return code_; }
+
+ private:
+  const char* code_;
+  const char* problem_;
+};
+
 // A duration from JavaScript: negative is 0, and what does not fit is os::kNever. Rounded up, so
 // that nothing ends early.
 uint64_t nanoseconds_from_ms(double ms) noexcept;
@@ -89,5 +101,10 @@ extern const Kernel kCrc32Kernel;
 extern const Kernel kReadFileKernel;
 extern const Kernel kEchoKernel;
 extern const Kernel kFailKernel;
+extern const Kernel kProduceKernel;
+extern const Kernel kConsumeKernel;
+extern const Kernel kRelayKernel;
+extern const Kernel kPingPongKernel;
+extern const Kernel kMapBytesKernel;
 
 }  // namespace heddle

@@ -123,7 +123,7 @@ describe('numbers that lib and native code share', () => {
   const inNative = /\bk(\w+) = (\d+)/g;
 
   test.each([
-    ['Mode', 'native/addon/js_spawn.cc', 4],
+    ['StartMode', 'native/addon/js_spawn.cc', 4],
     ['Status', 'native/addon/environment.cc', 5],
   ])('%s', (name, path, count) => {
     const ours = entriesOf('lib/binding.ts', new RegExp(`const ${name} =`), inLib);

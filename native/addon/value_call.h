@@ -1,0 +1,21 @@
+// How calls from JavaScript give values.
+#pragma once
+
+#include "addon/environment.h"
+
+namespace heddle {
+
+// lib/waits.ts has them as well.
+enum class Mode : uint32_t {
+  kNone,
+  kNumber,   // a number; also a count of permits, or 1 for a writer
+  kAny,      // what translate.cc can copy
+  kScratch,  // a message of so many bytes in the scratch
+  kBytes,    // a message in a Uint8Array
+  kHandle,   // a handle, by its number
+};
+
+// False with an exception pending.
+bool read_value(const JsCall& call, Mode mode, napi_value given, Value* out);
+
+}  // namespace heddle
