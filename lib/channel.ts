@@ -44,7 +44,7 @@ type Outcome = (status: number, value: unknown) => unknown;
 
 /** A wait of one operation on a channel that is local, and may become shared meanwhile. */
 class LocalWait implements Owner, waits.Waiting {
-  readonly #channel: Channel<unknown>;
+  // Not the channel itself: what only waits hold must be collected.
   readonly #entry: Entry;
   readonly #outcome: Outcome;
   readonly #signal: AbortSignal | undefined;
@@ -53,14 +53,12 @@ class LocalWait implements Owner, waits.Waiting {
   #slot = -1;
 
   constructor(
-    channel: Channel<unknown>,
     local: LocalChannel,
     value: unknown,
     sends: boolean,
     outcome: Outcome,
     signal: AbortSignal | undefined,
   ) {
-    this.#channel = channel;
     this.#outcome = outcome;
     this.#signal = signal;
     this.promise = waits.newPromise();
@@ -99,13 +97,13 @@ class LocalWait implements Owner, waits.Waiting {
     settleLocal();
   }
 
-  restart(): void {
+  restart(id: number): void {
     const { index: queue, value } = this.#entry;
     try {
       const given = queue === kSenders ? waits.give(value) : undefined;
       const mode = queue === kSenders ? waits.givenMode : Mode.none;
       const slot = waits.takeSlot(this);
-      binding.waitOn(this.#channel.toHandle(), queue, mode, given, slot, -1, false);
+      binding.waitOn(id, queue, mode, given, slot, -1, false);
       const status = state[State.status]!;
       if (status === WaitStatus.pending) {
         this.#slot = slot;
@@ -226,7 +224,7 @@ export class Channel<T> extends Shareable implements AsyncIterable<T> {
     abandoned.unregister(local);
     adopt(this, id);
     if (local.closed) binding.act(id, 0);
-    for (const owner of local.takeWaits()) owner.restart();
+    for (const owner of local.takeWaits()) owner.restart(id);
     settleLocal();
   }
 
@@ -286,7 +284,7 @@ export class Channel<T> extends Shareable implements AsyncIterable<T> {
   ): Promise<unknown> {
     abandoned.unregister(local);
     abandoned.register(this, local, local);
-    return new LocalWait(this, local, value, sends, outcome, signal).promise;
+    return new LocalWait(local, value, sends, outcome, signal).promise;
   }
 
   /** True if it was sent at once. Throws ERR_HEDDLE_CLOSED. */

@@ -67,6 +67,7 @@ let end = 0;
 let handles: Shareable[] = [];
 let seen: object[] = [];
 let seenMap: Map<object, number> | undefined;
+let root = 'value';
 const path: (string | number)[] = [];
 
 function reserve(bytes: number): void {
@@ -133,7 +134,7 @@ function refuse(value: unknown): never {
   const where = path.map((key) => (typeof key === 'number' ? `[${key}]` : `.${key}`)).join('');
   throw new HeddleError(
     'ERR_HEDDLE_VALUE',
-    `expected a value that can be cloned at value${where}, got ${describe(value)}`,
+    `expected a value that can be cloned as ${root}${where}, got ${describe(value)}`,
   );
 }
 
@@ -296,8 +297,12 @@ export interface Message {
   readonly length: number;
 }
 
-/** Throws a HeddleError that names the path to what cannot be cloned. `apart`: not in the scratch. */
-export function encodeMessage(value: unknown, apart = false): Message {
+/**
+ * Throws a HeddleError that names the path to what cannot be cloned, from `name` on. `apart`: not in
+ * the scratch.
+ */
+export function encodeMessage(value: unknown, apart = false, name = 'value'): Message {
+  root = name;
   out = scratch;
   end = 0;
   path.length = 0;

@@ -10,8 +10,8 @@ export interface Owner {
   /** True for one caller only, who then completes it. */
   claim(): boolean;
   complete(index: number, status: number, value: unknown): void;
-  /** The channel is about to be shared: its waits go on natively. */
-  restart(): void;
+  /** The channel has become the shared one of that handle: the wait goes on natively. */
+  restart(id: number): void;
 }
 
 /** A place in a queue. */

@@ -98,11 +98,15 @@ function giveArguments(kernel: NonNullable<ReturnType<typeof nativeKernel>>, arg
       argument = value.toHandle();
     } else if (isAny && typeof value === 'object' && value !== null && !isBytes(value)) {
       mode = Mode.bytes;
-      argument = encodeMessage(value, true).bytes;
+      argument = encodeArgument(kernel.name, at, value);
     }
     givenModes |= mode << (4 * at);
     given.push(argument);
   }
+}
+
+function encodeArgument(name: string, at: number, value: object): Uint8Array | undefined {
+  return encodeMessage(value, true, `${name}: argument ${at + 1} (value)`).bytes;
 }
 
 function isBytes(value: object): boolean {

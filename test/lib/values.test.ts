@@ -115,23 +115,17 @@ describe.each(kPlaces)('echo on %s gives back', (_, options) => {
   });
 
   const unencodable: [string, unknown][] = [
-    ['an object', {}],
-    ['an object', Object.create(null)],
-    ['an object', new Map()],
-    ['an object', new Proxy({}, {})],
-    ['an object', new String('boxed')],
-    ['an object', new SharedArrayBuffer(8)],
-    ['an array', [1, 2]],
+    ['an instance of SharedArrayBuffer', new SharedArrayBuffer(8)],
+    ['an instance of Promise', Promise.resolve(1)],
+    ['an instance of WeakMap', { a: new WeakMap() }],
+    ['function', [() => 1]],
     ['a function', () => 1],
     ['a function', class {}],
     ['a symbol', Symbol('words')],
-    ['a Date', new Date(0)],
-    ['an Error', new Error('words')],
-    ['a promise (await it first)', Promise.resolve(1)],
   ];
   test.each(unencodable)('nothing of %s, which is refused', (words, value) => {
     const call = (): unknown => spawn(options, kernels.echo, value);
-    expectRefusal('ERR_HEDDLE_VALUE', call, 'echo: expected argument 1 (value)', `got ${words};`);
+    expectRefusal('ERR_HEDDLE_VALUE', call, 'echo: ', 'argument 1 (value)', `got ${words}`);
   });
 
   test.each(views)('nothing of a %s whose buffer was transferred away', (_name, view) => {
