@@ -8,3 +8,9 @@ export const pythonProgram = fileURLToPath(
   new URL('../../../bench/peers/python/asyncio_peer.py', import.meta.url),
 );
 export const goBinary = fileURLToPath(new URL('../../../build/bench/go-peer', import.meta.url));
+export const moodycamelSource = fileURLToPath(
+  new URL('../../../bench/peers/native/moodycamel.cc', import.meta.url),
+);
+export const moodycamelBinary = fileURLToPath(
+  new URL('../../../build/bench/moodycamel-peer', import.meta.url),
+);

@@ -1,8 +1,8 @@
-// Finds out which peers this machine has, and builds the one that needs it.
+// Finds out which peers this machine has, and builds those that need it.
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { ChildError, runChild } from './child.js';
-import { goBinary, goSources } from './paths.js';
+import { goBinary, goSources, moodycamelBinary, moodycamelSource } from './paths.js';
 import { kPeers } from './types.js';
 import type { Machine, Peer } from './types.js';
 
@@ -38,6 +38,21 @@ async function buildGo(machine: Machine): Promise<string | undefined> {
   }
 }
 
+/** Builds the C++ peer with the system's compiler and the header that the system has. */
+async function buildMoodycamel(): Promise<string | undefined> {
+  const flags = ['-std=c++17', '-O2', '-pthread', '-Wfatal-errors', '-o', moodycamelBinary];
+  try {
+    await mkdir(dirname(moodycamelBinary), { recursive: true });
+    await runChild({ file: 'c++', args: [...flags, moodycamelSource] }, kBuildTimeoutMs);
+    return undefined;
+  } catch (error) {
+    const reason = reasonOf(error);
+    if (reason.includes('ENOENT')) return 'no `c++` on PATH';
+    // In the words of the source, whose first error that is.
+    return /"(no concurrentqueue\.h [^"]*)"/.exec(reason)?.[1] ?? `its build ${reason}`;
+  }
+}
+
 async function findPython(): Promise<string | undefined> {
   try {
     await runChild({ file: 'python3', args: ['-c', 'import asyncio'] }, 20_000);
@@ -58,6 +73,7 @@ export async function findPeers(
     if (!wanted.has(peer)) found.set(peer, 'not in --peers');
     else if (peer === 'go') found.set(peer, await buildGo(machine));
     else if (peer === 'python') found.set(peer, await findPython());
+    else if (peer === 'moodycamel') found.set(peer, await buildMoodycamel());
     else found.set(peer, undefined);
   }
   return found;

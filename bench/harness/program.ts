@@ -1,7 +1,7 @@
 // Turns a trial into a command line, runs it, and checks what it answers.
 import { ChildError, runChild } from './child.js';
 import type { Command } from './child.js';
-import { goBinary, pythonProgram, trialProgram } from './paths.js';
+import { goBinary, moodycamelBinary, pythonProgram, trialProgram } from './paths.js';
 import type { Output, Trial } from './types.js';
 
 /** Carries one trial out. The bench uses `runTrial`; tests put a fake in its place. */
@@ -22,6 +22,10 @@ export function commandOf(trial: Trial): Command {
       };
     case 'python':
       return { file: 'python3', args: [pythonProgram, trial.name, JSON.stringify(trial.params)] };
+    case 'moodycamel': {
+      const params = Object.entries(trial.params).map(([key, value]) => `${key}=${value}`);
+      return { file: moodycamelBinary, args: [trial.name, ...params] };
+    }
     default:
       return {
         file: process.execPath,

@@ -5,11 +5,12 @@
 // answers one *output*, an object from which each *metric* of the group takes one number.
 
 /** A family of peers that can be switched on and off with `--peers`. */
-export const kPeers = ['go', 'threads', 'promise', 'worker', 'python'] as const;
+export const kPeers = ['go', 'threads', 'promise', 'worker', 'python', 'moodycamel'] as const;
 export type Peer = (typeof kPeers)[number];
 
 /** Who carries a trial out: the addon (heddle and pthread rows), or a peer's program. */
-export type Program = 'native' | 'javascript' | 'promise' | 'worker' | 'go' | 'python';
+export type Program =
+  'native' | 'javascript' | 'promise' | 'worker' | 'go' | 'python' | 'moodycamel';
 
 export type Params = Readonly<Record<string, number | string>>;
 
@@ -35,6 +36,8 @@ export interface Metric {
   readonly total?: boolean;
   /** Decimals are not worth showing (bytes). */
   readonly whole?: boolean;
+  /** Not the group's first, but of its kind: drawn dashed in the same chart, under this name. */
+  readonly dashed?: string;
 }
 
 export interface Entrant {

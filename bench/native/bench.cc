@@ -51,12 +51,21 @@ void note_failure(Result& result, const FailedAt& failure) {
 Result run(Scheduler& scheduler, const std::string& name, const Params& params) {
   using Benchmark = Result (*)(Scheduler&, const Params&);
   static const std::map<std::string, Benchmark> kBenchmarks = {
-      {"create", create},   {"spawn", spawn},
-      {"memory", memory},   {"switch", yield_around},
-      {"stack", stack},     {"steal", steal},
-      {"timer", timer},     {"timer-cancel", timer_cancel},
-      {"preempt", preempt}, {"pingpong", pingpong},
-      {"channel", channel}, {"select", select_among}};
+      {"create", create},
+      {"spawn", spawn},
+      {"memory", memory},
+      {"switch", yield_around},
+      {"stack", stack},
+      {"steal", steal},
+      {"timer", timer},
+      {"timer-cancel", timer_cancel},
+      {"preempt", preempt},
+      {"pingpong", pingpong},
+      {"channel", channel},
+      {"channel-latency", channel_latency},
+      {"channel-memory", channel_memory},
+      {"select", select_among},
+  };
   const auto found = kBenchmarks.find(name);
   if (found == kBenchmarks.end()) {
     std::string known;

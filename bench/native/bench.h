@@ -51,6 +51,8 @@ Result timer_cancel(Scheduler& scheduler, const Params& params);
 Result preempt(Scheduler& scheduler, const Params& params);
 Result pingpong(Scheduler& scheduler, const Params& params);
 Result channel(Scheduler& scheduler, const Params& params);
+Result channel_latency(Scheduler& scheduler, const Params& params);
+Result channel_memory(Scheduler& scheduler, const Params& params);
 Result select_among(Scheduler& scheduler, const Params& params);
 
 }  // namespace heddle::bench

@@ -1,5 +1,7 @@
 #include "threads.h"
 
+#include <sched.h>
+
 #include <cerrno>
 #include <climits>
 #include <cstring>
@@ -15,6 +17,19 @@ std::string refusal(int error) {
     reason += " (no memory for its stack, or vm.max_map_count)";
   }
   return reason;
+}
+
+void use_cpus(uint32_t count) noexcept {
+  cpu_set_t usable;
+  if (sched_getaffinity(0, sizeof usable, &usable) != 0) return;
+  cpu_set_t chosen;
+  CPU_ZERO(&chosen);
+  for (int cpu = 0; cpu < CPU_SETSIZE && count > 0; ++cpu) {
+    if (!CPU_ISSET(cpu, &usable)) continue;
+    CPU_SET(cpu, &chosen);
+    --count;
+  }
+  sched_setaffinity(0, sizeof chosen, &chosen);
 }
 
 void ParkedThreads::wait_at_gate(void* self) noexcept {

@@ -13,6 +13,9 @@ inline constexpr size_t kThreadStackBytes = 64 * 1024;
 // Why the system refused a thread, in words that name the limit.
 std::string refusal(int error);
 
+// The calling thread, and those that it starts from now on, run on so many CPUs at most.
+void use_cpus(uint32_t count) noexcept;
+
 // n threads that wait at a gate until it opens; fewer if the system refuses.
 class ParkedThreads {
  public:

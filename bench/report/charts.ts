@@ -25,9 +25,12 @@ const kColors: Readonly<Record<string, string>> = {
   'heddle fiber': '#0e9384',
   'heddle compact': '#0e9384',
   'heddle standard': '#58b368',
+  'heddle queue': '#58b368',
   heddle: '#0e9384',
   'go goroutine': '#3f83f8',
   pthread: '#e0662d',
+  'pthread queue': '#d98a4e',
+  'moodycamel queue': '#c0568f',
   'js promise': '#c99a06',
   'node worker': '#9061d8',
   'python asyncio': '#a1714b',
@@ -85,12 +88,15 @@ const kLegend = {
   itemGap: 20,
 };
 
+// Its marks are pieces of the lines themselves: they tell dashed ones from the others.
+const kLegendOfLines = { ...kLegend, icon: 'inherit', itemWidth: 32 };
+
 // Where the chart begins: ECharts makes no room for a legend that wraps into rows.
-function topBelowLegend(series: readonly SeriesOption[]): number {
+function topBelowLegend(series: readonly SeriesOption[], legend = kLegend): number {
   let rows = 1;
   let right = 0;
   for (const { name } of series) {
-    const width = kLegend.itemWidth + 5 + measureText(String(name)).width + kLegend.itemGap;
+    const width = legend.itemWidth + 5 + measureText(String(name)).width + legend.itemGap;
     if (right > 0 && right + width > kWidth) {
       rows += 1;
       right = 0;
@@ -173,36 +179,67 @@ function countsOf(lines: readonly Line[]): number[] {
   return [...new Set(lines.map((line) => line.n))];
 }
 
+interface Curve {
+  readonly impl: string;
+  readonly name: string;
+  readonly kind: 'solid' | 'dashed';
+  /** In the order of the counts; a logarithmic axis has no place for 0 and below. */
+  readonly values: readonly (number | undefined)[];
+}
+
+/** One implementation's medians, and those of the metrics that are drawn beside them. */
+function curvesOf(impl: string, lines: readonly (Line | undefined)[], section: Section): Curve[] {
+  const values = lines.map((line) =>
+    line === undefined || isFailed(line.row) ? undefined : line.row.median,
+  );
+  const dashed = section.extras.flatMap(({ dashed: name }, index): Curve[] => {
+    if (name === undefined) return [];
+    const extra = lines.map((line) => line?.extras[index]);
+    return [{ impl, name: `${impl}, ${name}`, kind: 'dashed', values: extra }];
+  });
+  return [{ impl, name: impl, kind: 'solid', values }, ...dashed];
+}
+
+function seriesOf({ impl, name, kind, values }: Curve): SeriesOption[] {
+  const data = values.map((value) => (value !== undefined && value > 0 ? value : null));
+  if (data.every((value) => value === null)) return [];
+  const color = colorOf(impl);
+  return [
+    {
+      type: 'line',
+      name,
+      data,
+      silent: true,
+      symbol: kind === 'solid' ? 'circle' : 'emptyCircle',
+      symbolSize: 7,
+      itemStyle: { color },
+      lineStyle: { color, width: impl.startsWith('heddle') ? 3 : 2, type: kind },
+    },
+  ];
+}
+
 /** Lines over the count, one per implementation that was measured at the same counts. */
 export function drawOverCount(draw: Draw, section: Section, counts: string): string | undefined {
   const lines = section.lines.filter((line) => line.row.n === undefined);
   const ns = countsOf(lines);
-  const series = implsOf(lines).flatMap((impl): SeriesOption[] => {
+  const series = implsOf(lines).flatMap((impl) => {
     const own = lines.filter((line) => line.row.impl === impl);
-    const data = ns.map((n) => {
-      const row = own.find((line) => line.n === n)?.row;
-      return row === undefined || isFailed(row) || row.median <= 0 ? null : row.median;
-    });
-    if (data.every((value) => value === null)) return [];
-    const width = impl.startsWith('heddle') ? 3 : 2;
-    return [
-      {
-        type: 'line',
-        name: impl,
-        data,
-        silent: true,
-        symbol: 'circle',
-        symbolSize: 7,
-        itemStyle: { color: colorOf(impl) },
-        lineStyle: { color: colorOf(impl), width },
-      },
-    ];
+    const inOrder = ns.map((n) => own.find((line) => line.n === n));
+    return curvesOf(impl, inOrder, section).flatMap(seriesOf);
   });
   if (series.length === 0 || ns.length < 2) return undefined;
+  const hasDashes = section.extras.some((extra) => extra.dashed !== undefined);
+  const legend = hasDashes ? kLegendOfLines : kLegend;
   return draw(
     {
-      legend: kLegend,
-      grid: { left: 8, right: 24, top: topBelowLegend(series), bottom: 36, containLabel: true },
+      legend,
+      grid: {
+        left: 8,
+        right: 24,
+        top: topBelowLegend(series, legend),
+        bottom: 36,
+        containLabel: true,
+      },
       xAxis: {
         type: 'category',
         data: ns.map((n) => formatCountOf(section.scenario, n)),

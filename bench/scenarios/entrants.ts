@@ -2,14 +2,21 @@
 //
 // Settings of Go: `processors` is GOMAXPROCS, and gcPercent -1 switches collections off. Each
 // scenario uses the pair that was Go's fastest of {1, all} × {default, off}, 5 alternating runs, Go
-// 1.26.
+// 1.26. Where a metric names its processors, Go and threads have as many.
 import type { Entrant, Params, Skipped } from '../harness/types.js';
 
-type Native = 'heddle fiber' | 'heddle compact' | 'heddle standard' | 'heddle' | 'pthread';
+type Native =
+  | 'heddle fiber'
+  | 'heddle compact'
+  | 'heddle standard'
+  | 'heddle queue'
+  | 'heddle'
+  | 'pthread'
+  | 'pthread queue';
 
 /** A row measured by the addon; `pthread` rows belong to the peer `threads`. */
 export function native(impl: Native, name: string, params: Params, n?: number): Entrant {
-  const peer = impl === 'pthread' ? 'threads' : 'heddle';
+  const peer = impl.startsWith('pthread') ? 'threads' : 'heddle';
   const trial = { program: 'native', name, params } as const;
   return n === undefined ? { impl, peer, trial } : { impl, peer, trial, n };
 }
@@ -28,6 +35,12 @@ export function worker(name: string, params: Params, n: number, groupN: number):
   const trial = { program: 'worker', name, params: { ...params, n: own } } as const;
   const entrant = { impl: 'node worker', peer: 'worker', trial } as const;
   return own === groupN ? entrant : { ...entrant, n: own };
+}
+
+/** A lock-free queue of others, between OS threads. */
+export function moodycamel(name: string, params: Params): Entrant {
+  const trial = { program: 'moodycamel', name, params } as const;
+  return { impl: 'moodycamel queue', peer: 'moodycamel', trial };
 }
 
 export function python(name: string, params: Params): Entrant {

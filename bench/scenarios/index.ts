@@ -1,8 +1,12 @@
 // Every scenario of `heddle bench`, in the order in which they run.
 import type { Scenario } from '../harness/types.js';
+import { capacity } from './capacity.js';
+import { channel } from './channel.js';
 import { create } from './create.js';
 import { memory } from './memory.js';
+import { pingpong } from './pingpong.js';
 import { preempt } from './preempt.js';
+import { selectAmong } from './select.js';
 import { spawn } from './spawn.js';
 import { stack } from './stack.js';
 import { steal } from './steal.js';
@@ -18,4 +22,8 @@ export const scenarios: readonly Scenario[] = [
   steal,
   timer,
   preempt,
+  pingpong,
+  channel,
+  capacity,
+  selectAmong,
 ];

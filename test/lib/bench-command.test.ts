@@ -1,8 +1,8 @@
 // `heddle bench` as a command: what it prints and where, its mistakes and its exit codes.
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test, vi } from 'vitest';
 import type { MeasuredRow, Report } from '../../bench/harness/types.js';
 import { root, runNode } from './support.js';
 
@@ -74,6 +74,87 @@ describe('bench', () => {
   });
 });
 
+async function reportOf(...args: string[]): Promise<Report> {
+  const { code, stdout, stderr } = await heddle('bench', ...args, '--runs', '1', '--json');
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  return JSON.parse(stdout) as Report;
+}
+
+describe('every peer measures, or a reason is given, in', () => {
+  const processors = ['P=1', 'P=2'];
+  const perItem = (ratio: string) => processors.map((count) => `ns per item ${ratio}, ${count}`);
+  const onItsWay = processors.flatMap((count) =>
+    ['median', 'p99'].map((what) => `ns on its way 1:1, ${count}, ${what}`),
+  );
+  const table: [string, string[], string[]][] = [
+    [
+      'pingpong',
+      ['ns per round trip'],
+      ['heddle fiber', 'pthread', 'go goroutine', 'js promise', 'node worker'],
+    ],
+    [
+      'channel',
+      ['1:1', '4:1', '4:4'].flatMap(perItem),
+      [
+        ...['heddle fiber', 'heddle queue', 'pthread', 'pthread queue', 'moodycamel queue'],
+        ...['go goroutine', 'js promise', 'node worker'],
+      ],
+    ],
+    [
+      'select',
+      ['ns per select of 2', 'ns per select of 8', 'ns per select of 2, contended, P=2'],
+      ['heddle fiber', 'pthread', 'go goroutine', 'js promise', 'node worker'],
+    ],
+    [
+      'capacity',
+      [
+        ...perItem('1:1'),
+        ...onItsWay,
+        'bytes kept, full of numbers',
+        'bytes kept, full of 1 KiB messages',
+      ],
+      ['heddle fiber', 'go goroutine', 'pthread', 'js promise'],
+    ],
+  ];
+  test.each(table)('%s', { timeout: 120_000 }, async (scenario, metrics, impls) => {
+    const size = scenario === 'capacity' ? ['--quick'] : ['--n', '400'];
+    const { results } = await reportOf(scenario, ...size);
+    expect(new Set(results.map(({ metric }) => metric))).toEqual(new Set(metrics));
+    for (const { rows, skipped } of results) {
+      const named = [...rows, ...skipped].map(({ impl }) => impl);
+      expect(named.toSorted()).toEqual(impls.toSorted());
+      for (const row of rows) expect((row as MeasuredRow).median, row.impl).toBeGreaterThan(0);
+    }
+  });
+});
+
+describe('a peer that has to be compiled is skipped', () => {
+  const skippedOn = async (path: string): Promise<string | undefined> => {
+    vi.stubEnv('PATH', path);
+    const report = await reportOf('channel', '--n', '4', '--peers', 'moodycamel');
+    vi.unstubAllEnvs();
+    const { skipped } = report.results[0]!;
+    return skipped.find(({ impl }) => impl === 'moodycamel queue')?.reason;
+  };
+
+  test('without a compiler', async () => {
+    expect(await skippedOn('/nowhere')).toBe('no `c++` on PATH');
+  });
+
+  test('without its header, which is named', async () => {
+    const complaint = '#error "no concurrentqueue.h (Debian: libconcurrentqueue-dev)"';
+    const script = `#!/bin/sh\nprintf '%s\\n' '${complaint}' >&2\nexit 1\n`;
+    writeFileSync(join(folder, 'c++'), script, { mode: 0o755 });
+    const reason = 'no concurrentqueue.h (Debian: libconcurrentqueue-dev)';
+    expect(await skippedOn(folder)).toBe(reason);
+  });
+
+  test('with the words of its compiler, if it is something else', async () => {
+    writeFileSync(join(folder, 'c++'), '#!/bin/sh\necho broken >&2\nexit 3\n', { mode: 0o755 });
+    expect(await skippedOn(folder)).toBe('its build ended with exit code 3: broken');
+  });
+});
+
 describe('a mistake is told in words, with exit code 2, before anything is measured', () => {
   const table: [string, string[], string[]][] = [
     ['a scenario', ['spwn'], ["got 'spwn'", 'did you mean spawn?', 'timer, preempt']],
@@ -118,10 +199,11 @@ describe('help', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const options = ['--json', '--quick', '--runs', '--n', '--peers', '--out', '--help'];
     const names = ['create', 'spawn', 'memory', 'switch', 'stack', 'steal', 'timer', 'preempt'];
+    names.push('pingpong', 'channel', 'capacity', 'select');
     for (const word of [...options, ...names.map((name) => `\n  ${name} `)]) {
       expect(stdout).toContain(word);
     }
-    expect(stdout).toContain('Peers: go, threads, promise, worker, python.');
+    expect(stdout).toContain('Peers: go, threads, promise, worker, python, moodycamel.');
     expect(stdout).toContain('Exit code: 0 measured; 1 a heddle row failed');
   });
 

@@ -5,7 +5,7 @@ import { admit, runGroup } from '../../bench/harness/run.js';
 import { alternate } from '../../bench/harness/schedule.js';
 import { baseline, median, ratio } from '../../bench/harness/statistics.js';
 import { summarize, typicalIndex } from '../../bench/harness/statistics.js';
-import type { Entrant, Group, Machine, Output, Peer } from '../../bench/harness/types.js';
+import type { Entrant, Group, Machine, Metric, Output, Peer } from '../../bench/harness/types.js';
 import { formatBytes, formatDuration, formatNumber } from '../../bench/report/format.js';
 import { formatCountOf, formatRatio } from '../../bench/report/format.js';
 import { renderReport } from '../../bench/report/html.js';
@@ -222,7 +222,7 @@ describe('scenarios', () => {
     '%s has groups in which heddle takes part, under names of the contract',
     (_, scenario) => {
       const impl =
-        /^(heddle( fiber| compact| standard)?|pthread|js promise|node worker|go|python)\b/;
+        /^(heddle( fiber| compact| standard)?|pthread|js promise|node worker|go|python|moody\w+)\b/;
       for (const plan of plans) {
         const groups = scenario.groups(plan);
         expect(groups.length).toBeGreaterThan(0);
@@ -250,6 +250,14 @@ describe('scenarios', () => {
       'timer: ms total, n sleeping 1 ms',
       'timer: ns per arm+cancel',
       'preempt: ms worst delay beside a spinner',
+      'pingpong: ns per round trip',
+      'channel: ns per item 1:1, P=1',
+      'channel: ns per item 1:1, P=2',
+      'channel: ns per item 4:1, P=1',
+      'channel: ns per item 4:1, P=2',
+      'channel: ns per item 4:4, P=1',
+      'channel: ns per item 4:4, P=2',
+      'select: ns per select of 2',
     ]) {
       expect(texts).toContain(text);
     }
@@ -289,5 +297,22 @@ describe('reports', () => {
     expect(page).toContain('npx heddle bench spawn --peers &quot;&lt;all&gt;&quot;');
     expect(page).toContain('<b>go goroutine</b> skipped: no `go` on PATH');
     expect(page).toContain('1 min 1 s');
+  });
+
+  test('draw a metric that says so in the same chart, dashed', async () => {
+    const [plain, beside] = group.metrics as [Metric, Metric];
+    const metrics = [plain, { ...beside, dashed: 'p99' }] as const;
+    const groups = await Promise.all(
+      [1, 8].map((n) => {
+        const { runner } = answering({ 'heddle fiber': [{ ns: n, bytes: 10_000 * n }] });
+        const own: Group = { n, metrics, entrants: [entrant('heddle fiber')] };
+        return runGroup('capacity', own, { runs: 1, runner, available: withoutGo });
+      }),
+    );
+    const input = { machine, groups, scenarios, runs: 1, rerun: 'npx heddle bench', seconds: 1 };
+    const page = await renderReport(input);
+    expect(page).toContain('heddle fiber, p99');
+    expect(page).toContain('stroke-dasharray');
+    expect(await renderReport({ ...input, groups: groups.slice(0, 1) })).not.toContain('dasharray');
   });
 });

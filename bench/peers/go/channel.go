@@ -25,9 +25,16 @@ func pingpong(p params) result {
 	return result{"nsPerRoundTrip": ns / float64(p.N)}
 }
 
+func atLeastOne(count int) int {
+	if count < 1 {
+		return 1
+	}
+	return count
+}
+
 // channel measures ns per item from some senders to some receivers through one channel.
 func channel(p params) result {
-	each := p.N / p.Senders
+	each := atLeastOne(p.N / p.Senders)
 	items := make(chan uint64, p.Capacity)
 	var sent, received sync.WaitGroup
 	sent.Add(p.Senders)
@@ -56,55 +63,4 @@ func channel(p params) result {
 	received.Wait()
 	ns := float64(time.Since(start).Nanoseconds())
 	return result{"nsPerItem": ns / float64(each*p.Senders)}
-}
-
-// selectAmong measures ns per select over 2 or 8 channels, each with a sender of its own.
-func selectAmong(p params) result {
-	channels := make([]chan uint64, p.Cases)
-	for c := range channels {
-		items := make(chan uint64, p.Capacity)
-		channels[c] = items
-		go func() { // ends with the process
-			for i := uint64(0); ; i++ {
-				items <- i
-			}
-		}()
-	}
-	sum := uint64(0)
-	start := time.Now()
-	if p.Cases == 2 {
-		a, b := channels[0], channels[1]
-		for i := 0; i < p.N; i++ {
-			select {
-			case item := <-a:
-				sum += item
-			case item := <-b:
-				sum += item
-			}
-		}
-	} else {
-		for i := 0; i < p.N; i++ {
-			select {
-			case item := <-channels[0]:
-				sum += item
-			case item := <-channels[1]:
-				sum += item
-			case item := <-channels[2]:
-				sum += item
-			case item := <-channels[3]:
-				sum += item
-			case item := <-channels[4]:
-				sum += item
-			case item := <-channels[5]:
-				sum += item
-			case item := <-channels[6]:
-				sum += item
-			case item := <-channels[7]:
-				sum += item
-			}
-		}
-	}
-	ns := float64(time.Since(start).Nanoseconds())
-	atomic.AddUint64(&sink, sum)
-	return result{"nsPerSelect": ns / float64(p.N)}
 }

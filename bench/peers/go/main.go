@@ -4,8 +4,7 @@
 //
 // Always true here: one process measures one thing once; keys of the result are those of the native
 // benchmark of the same name; the number of processors is the caller's choice, scenario by
-// scenario,
-// and is the one found best for Go (see bench/scenarios).
+// scenario, and is the one found best for Go (see bench/scenarios).
 package main
 
 import (
@@ -28,6 +27,10 @@ type params struct {
 	Receivers  int `json:"receivers"`
 	Capacity   int `json:"capacity"`
 	Cases      int `json:"cases"`
+	Selectors  int `json:"selectors"`
+	Channels   int `json:"channels"`
+	// MessageChannels: channels full of messages, beside Channels that are full of numbers.
+	MessageChannels int `json:"messageChannels"`
 	// GCPercent as in GOGC; -1 switches collections off, 0 keeps the default.
 	GCPercent int `json:"gcPercent"`
 }
@@ -35,18 +38,20 @@ type params struct {
 type result map[string]interface{}
 
 var benchmarks = map[string]func(params) result{
-	"create":       create,
-	"spawn":        spawn,
-	"memory":       memory,
-	"switch":       yieldAround,
-	"stack":        stack,
-	"steal":        steal,
-	"timer":        timer,
-	"timer-cancel": timerCancel,
-	"preempt":      preempt,
-	"pingpong":     pingpong,
-	"channel":      channel,
-	"select":       selectAmong,
+	"create":          create,
+	"spawn":           spawn,
+	"memory":          memory,
+	"switch":          yieldAround,
+	"stack":           stack,
+	"steal":           steal,
+	"timer":           timer,
+	"timer-cancel":    timerCancel,
+	"preempt":         preempt,
+	"pingpong":        pingpong,
+	"channel":         channel,
+	"channel-latency": channelLatency,
+	"channel-memory":  channelMemory,
+	"select":          selectAmong,
 }
 
 func usage() {

@@ -1,6 +1,7 @@
 // "js promise": async functions of one isolate as units of concurrency. Keys of the results are
 // those of the native benchmarks of the same name.
 import { setTimeout as delay } from 'node:timers/promises';
+import { Channel, select } from './channel.js';
 import { collectGarbage, pageTables, residentBytes } from './resident.js';
 
 type Params = Readonly<Record<string, number | string>>;
@@ -149,6 +150,84 @@ function timerCancel({ n, armed }: Params): Output {
   return { nsPerOp };
 }
 
+// Twice: the first time warms the compiler up.
+const warm =
+  (round: (params: Params) => Promise<Output>) =>
+  async (params: Params): Promise<Output> => {
+    await round(params);
+    return round(params);
+  };
+
+/** ns per round trip of a token between two async functions. */
+async function pingpong({ n }: Params): Promise<Output> {
+  const ping = new Channel<number>();
+  const pong = new Channel<number>();
+  const echo = async (): Promise<void> => {
+    for (let i = 0; i < Number(n); i += 1) await pong.send(await ping.receive());
+  };
+  const echoed = echo();
+  const begin = nowNs();
+  for (let i = 0; i < Number(n); i += 1) {
+    await ping.send(i);
+    await pong.receive();
+  }
+  const nsPerRoundTrip = (nowNs() - begin) / Number(n);
+  await echoed;
+  return { nsPerRoundTrip };
+}
+
+const kEnd = -1;
+
+/** ns per item from some async functions to others. They await only where they have to wait. */
+async function channel({ n, senders, receivers, capacity }: Params): Promise<Output> {
+  const items = new Channel<number>(Number(capacity));
+  const each = Math.max(1, Math.floor(Number(n) / Number(senders)));
+  let sum = 0;
+  const send = async (): Promise<void> => {
+    for (let item = 1; item <= each; item += 1) {
+      const room = items.send(item);
+      if (room !== undefined) await room;
+    }
+  };
+  const receive = async (): Promise<void> => {
+    for (;;) {
+      const next = items.receive();
+      const item = typeof next === 'number' ? next : await next;
+      if (item === kEnd) return;
+      sum += item;
+    }
+  };
+  const begin = nowNs();
+  const sending = Array.from({ length: Number(senders) }, send);
+  const receiving = Array.from({ length: Number(receivers) }, receive);
+  await Promise.all(sending);
+  for (const _ of receiving) await items.send(kEnd);
+  await Promise.all(receiving);
+  const total = each * Number(senders);
+  const nsPerItem = (nowNs() - begin) / total;
+  if (sum !== (total * (each + 1)) / 2) throw new Error('items were lost or came twice');
+  return { nsPerItem };
+}
+
+/** ns per select by one or more async functions over channels that each have a sender. */
+async function selectAmong({ n, cases, selectors }: Params): Promise<Output> {
+  const channels = Array.from({ length: Number(cases) }, () => new Channel<number>());
+  const send = async (items: Channel<number>): Promise<void> => {
+    for (let item = 1; ; item += 1) await items.send(item); // left behind when the clock stops
+  };
+  const each = Math.max(1, Math.floor(Number(n) / Number(selectors)));
+  const choose = async (): Promise<void> => {
+    for (let i = 0; i < each; i += 1) {
+      const next = select(channels);
+      if (typeof next !== 'number') await next;
+    }
+  };
+  const begin = nowNs();
+  for (const items of channels) void send(items);
+  await Promise.all(Array.from({ length: Number(selectors) }, choose));
+  return { nsPerSelect: (nowNs() - begin) / (each * Number(selectors)) };
+}
+
 export const benchmarks: Record<string, (params: Params) => Output | Promise<Output>> = {
   create,
   spawn,
@@ -156,4 +235,7 @@ export const benchmarks: Record<string, (params: Params) => Output | Promise<Out
   switch: yieldAround,
   timer,
   'timer-cancel': timerCancel,
+  pingpong: warm(pingpong),
+  channel: warm(channel),
+  select: warm(selectAmong),
 };

@@ -1,6 +1,5 @@
-// "node worker": a node:worker_threads Worker per unit of concurrency. Every row states its own,
-// small n,
-// because a Worker costs a V8 isolate and a thread.
+// "node worker": a node:worker_threads Worker per unit of concurrency. Rows state a small n of
+// their own, because a Worker costs a V8 isolate and a thread.
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { pageTables, residentBytes } from './resident.js';
@@ -107,8 +106,39 @@ async function memory({ n }: Params): Promise<Output> {
   return { bytesPerUnit, rssStart, rssPeak, rssAfter, startMs, curve, components };
 }
 
+const kEchoes = `
+  const { parentPort } = require('node:worker_threads');
+  parentPort.on('message', (token) => parentPort.postMessage(token));`;
+
+/** ns per round trip of a number through the MessagePort of a Worker that answers each. */
+async function pingpong({ n }: Params): Promise<Output> {
+  const worker = new Worker(kEchoes, { eval: true });
+  const trips = (count: number): Promise<void> =>
+    new Promise((resolve) => {
+      let left = count;
+      const next = (token: number): void => {
+        left -= 1;
+        if (left > 0) {
+          worker.postMessage(token + 1);
+        } else {
+          worker.off('message', next);
+          resolve();
+        }
+      };
+      worker.on('message', next);
+      worker.postMessage(0);
+    });
+  await trips(1); // it has started
+  const begin = performance.now();
+  await trips(Number(n));
+  const nsPerRoundTrip = ((performance.now() - begin) * 1e6) / Number(n);
+  await worker.terminate();
+  return { nsPerRoundTrip };
+}
+
 export const benchmarks: Record<string, (params: Params) => Output | Promise<Output>> = {
   create,
   spawn,
   memory,
+  pingpong,
 };
