@@ -14,6 +14,7 @@ export const Status = {
   message: 5,
   largeMessage: 6,
   handle: 7,
+  block: 8,
 } as const;
 
 /** A failed task: heddle's code, C++ class, message, errno (negative), its name, call and path. */
@@ -140,6 +141,10 @@ export interface Binding {
   cancelContext(id: number, mode: number, reason: unknown): boolean;
   /** True if there is one; it is where received values are. */
   contextReason(id: number): boolean;
+  /** Of a block, zeroed; undefined without memory. */
+  allocate(length: number): ArrayBuffer | undefined;
+  /** Bytes that were given away leave this isolate; undefined: they stay. */
+  leave(buffer: ArrayBuffer | undefined): void;
   shareHandle(id: number): number;
   /** (handle, kind), or -1. */
   adoptHandle(token: number): number;

@@ -4,12 +4,13 @@
 // same one for everybody, and values are copied.
 import { isMainThread } from 'node:worker_threads';
 import { binding, Status } from './binding.js';
-import { encodeMessage } from './codec.js';
+import { shareablesIn } from './codec.js';
 import { describe, HeddleError } from './errors.js';
-import { adopt, HandleKind, onHandle, Shareable } from './handle.js';
+import { adopt, Arrived, HandleKind, onHandle, Shareable } from './handle.js';
 import { Entry, LocalChannel, received } from './local-channel.js';
 import type { Owner } from './local-channel.js';
 import { entries, kMostAtOnce, numbers, readValue, settleLocal, state, State } from './mail.js';
+import { Moved, moveHere } from './move.js';
 import { refuse, wholeNumber } from './refuse.js';
 import { follow, signalOf, unfollow } from './signals.js';
 import type { WaitOptions } from './signals.js';
@@ -112,6 +113,7 @@ class LocalWait implements Owner, waits.Waiting {
       waits.giveSlot(slot);
       this.settle(status, 0, status === WaitStatus.done ? waits.takenValue() : undefined);
     } catch (error) {
+      if (this.#signal !== undefined) unfollow(this.#signal, this);
       this.#resolve(Promise.reject(error as Error));
     }
   }
@@ -135,7 +137,10 @@ const checkI32 = elementCheck(
   'an integer of 32 bits',
   (value) => typeof value === 'number' && (value | 0) === value,
 );
-const checkBytes = elementCheck('a Uint8Array', (value) => value instanceof Uint8Array);
+const checkBytes = elementCheck(
+  'a Uint8Array',
+  (value) => (value instanceof Moved ? value.bytes : value) instanceof Uint8Array,
+);
 
 /**
  * A channel, as Go's. `send` waits while it is full, `recv` while it is empty; a capacity of 0 is a
@@ -155,6 +160,7 @@ export class Channel<T> extends Shareable implements AsyncIterable<T> {
   #local: LocalChannel | undefined;
   #id = -1;
   #check: Check | undefined;
+  #isWatched = false; // by `abandoned`, from its first wait on
 
   /** `capacity`: 0 to 2²⁶ values. */
   constructor(capacity = 0, options: ChannelOptions = {}) {
@@ -186,7 +192,7 @@ export class Channel<T> extends Shareable implements AsyncIterable<T> {
   }
 
   /** The object for a handle that has come from elsewhere. */
-  static fromHandle(id: number): Channel<unknown> {
+  static fromHandle({ id }: Arrived): Channel<unknown> {
     const channel = new Channel<unknown>(binding.lookAt(id, 1));
     channel.#local = undefined;
     channel.#id = id;
@@ -208,19 +214,28 @@ export class Channel<T> extends Shareable implements AsyncIterable<T> {
     return this.#id;
   }
 
+  // Whether what lies in it can be shared, and in the channels that lie in it.
+  static #checkItems(channel: Channel<unknown>, checked: Set<Shareable>): void {
+    checked.add(channel);
+    for (const item of channel.#local?.items ?? []) {
+      for (const each of shareablesIn(item)) {
+        if (each instanceof Channel && !checked.has(each)) Channel.#checkItems(each, checked);
+      }
+    }
+  }
+
   // What lies in it is encoded, once; what cannot be is an error, and then nothing has changed.
   #share(): void {
     const local = this.#local!;
-    const { items } = local;
-    for (const item of items) if (typeof item === 'object') encodeMessage(item, true);
+    Channel.#checkItems(this, new Set());
     const id = binding.makeHandle(HandleKind.channel, this.capacity);
     if (id < 0) throw waits.waitError(WaitStatus.noMemory, 'share');
-    for (const item of items) {
+    this.#id = id; // what lies in it may hold it
+    for (const item of local.items) {
       const given = waits.give(item);
       waits.tryOn(id, kSenders, waits.givenMode, given);
     }
     this.#local = undefined;
-    this.#id = id;
     abandoned.unregister(local);
     adopt(this, id);
     if (local.closed) binding.act(id, 0);
@@ -241,10 +256,11 @@ export class Channel<T> extends Shareable implements AsyncIterable<T> {
       const given = waits.give(value);
       return waits.waitOn(this.#id, kSenders, waits.givenMode, given, signal, -1, sentOf);
     }
-    const status = local.sendNow(value);
+    const own: unknown = value instanceof Moved ? moveHere(value) : value;
+    const status = local.sendNow(own);
     if (status === WaitStatus.done) return waits.kResolved;
     if (status === WaitStatus.closed) return Promise.reject(waits.waitError(status, 'send'));
-    return this.#waitLocally(local, value, true, sentOf, signal) as Promise<void>;
+    return this.#waitLocally(local, own, true, sentOf, signal) as Promise<void>;
   }
 
   /** The next value, or `{ ok: false }` when it is closed and drained. */
@@ -282,8 +298,10 @@ export class Channel<T> extends Shareable implements AsyncIterable<T> {
     outcome: Outcome,
     signal: AbortSignal | undefined,
   ): Promise<unknown> {
-    abandoned.unregister(local);
-    abandoned.register(this, local, local);
+    if (!this.#isWatched) {
+      this.#isWatched = true;
+      abandoned.register(this, local, local);
+    }
     return new LocalWait(local, value, sends, outcome, signal).promise;
   }
 
@@ -296,6 +314,9 @@ export class Channel<T> extends Shareable implements AsyncIterable<T> {
       const given = waits.give(value);
       status = waits.tryOn(this.#id, kSenders, waits.givenMode, given);
       settleLocal();
+    } else if (value instanceof Moved) {
+      if (!local.canSend()) return false;
+      status = local.sendNow(moveHere(value));
     } else {
       status = local.sendNow(value);
     }
@@ -321,6 +342,7 @@ export class Channel<T> extends Shareable implements AsyncIterable<T> {
   /** Sends all of them, in order, waiting whenever it is full. */
   async sendMany(values: Iterable<T>, options?: WaitOptions): Promise<void> {
     const signal = signalOf(options);
+    signal?.throwIfAborted();
     let batch: T[] = [];
     for (const value of values) {
       this.#check?.(value);
@@ -361,6 +383,7 @@ export class Channel<T> extends Shareable implements AsyncIterable<T> {
   /** What is there, at most `max` (1 to 2³²−1), waiting for the first; empty at the end. */
   async recvMany(max: number, options?: WaitOptions): Promise<T[]> {
     wholeNumber(max, 'max', 1, 2 ** 32 - 1);
+    signalOf(options)?.throwIfAborted();
     const values: T[] = [];
     this.#takeMany(values, max);
     if (values.length > 0) return values;
@@ -461,28 +484,44 @@ export class Channel<T> extends Shareable implements AsyncIterable<T> {
     const end = new AbortController();
     return new ReadableStream<T>(
       {
-        pull: async (controller) => {
-          const result = await this.recv({ signal: end.signal });
-          if (result.ok) controller.enqueue(result.value);
-          else controller.close();
-        },
+        pull: (controller) =>
+          this.#pull(controller as ReadableStreamDefaultController<T>, end.signal),
         cancel: (reason) => end.abort(reason),
       },
       { highWaterMark: 0 },
     );
   }
 
-  /** What is written is sent; closing the stream closes the channel. */
+  // The stream has the value as soon as it is received, so that a cancellation comes too late.
+  #pull(controller: ReadableStreamDefaultController<T>, signal: AbortSignal): Promise<void> {
+    const put = (status: number, value: unknown): void => {
+      const result = receivedOf<T>(status, value);
+      if (result.ok) controller.enqueue(result.value);
+      else controller.close();
+    };
+    const local = this.#local;
+    if (local === undefined) {
+      return waits.waitOn(this.#id, kReceivers, Mode.none, undefined, signal, -1, put);
+    }
+    const status = local.receiveNow();
+    if (status === WaitStatus.notReady) {
+      return this.#waitLocally(local, undefined, false, put, signal) as Promise<void>;
+    }
+    put(status, received);
+    return waits.kResolved;
+  }
+
+  /**
+   * What is written is sent; closing the stream closes the channel. Its `ready` waits while a value
+   * has not been sent yet.
+   */
   writable(): WritableStream<T> {
-    return new WritableStream<T>(
-      {
-        write: (value, controller) =>
-          this.send(value, { signal: (controller as unknown as { signal: AbortSignal }).signal }),
-        close: () => this.close(),
-      },
-      { highWaterMark: 0 },
-    );
+    return new WritableStream<T>({
+      write: (value, controller) =>
+        this.send(value, { signal: (controller as unknown as { signal: AbortSignal }).signal }),
+      close: () => this.close(),
+    });
   }
 }
 
-onHandle(HandleKind.channel, (id) => Channel.fromHandle(id));
+onHandle(HandleKind.channel, (handle) => Channel.fromHandle(handle));

@@ -8,6 +8,7 @@
 // structuredClone; what that refuses is refused here, with the path to it.
 import { describe, HeddleError } from './errors.js';
 import { Shareable, handleOf } from './handle.js';
+import { leave, Moved } from './move.js';
 import { scratch } from './scratch.js';
 
 const Tag = {
@@ -130,11 +131,11 @@ function writeString(text: string): void {
   end += out.write(text, end, isLatin1 ? 'latin1' : 'utf16le');
 }
 
-function refuse(value: unknown): never {
+function refuse(value: unknown, state = ''): never {
   const where = path.map((key) => (typeof key === 'number' ? `[${key}]` : `.${key}`)).join('');
   throw new HeddleError(
     'ERR_HEDDLE_VALUE',
-    `expected a value that can be cloned as ${root}${where}, got ${describe(value)}`,
+    `expected a value that can be cloned as ${root}${where}, got ${describe(value)}${state}`,
   );
 }
 
@@ -174,11 +175,16 @@ function writeProperties(object: object): void {
 
 function writeBytes(value: ArrayBuffer | ArrayBufferView): void {
   const shape = kViews.findIndex((view) => value instanceof view);
-  const isBuffer = value instanceof ArrayBuffer;
-  if (shape < 0 || (isBuffer && (value as { detached?: boolean }).detached === true)) refuse(value);
-  const bytes = isBuffer
-    ? new Uint8Array(value)
-    : new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  if (shape < 0) refuse(value);
+  let bytes: Uint8Array;
+  try {
+    bytes =
+      value instanceof ArrayBuffer
+        ? new Uint8Array(value)
+        : new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  } catch {
+    refuse(value, ' whose memory was transferred away');
+  }
   reserve(6 + bytes.length);
   out[end++] = Tag.bytes;
   out[end++] = shape;
@@ -223,19 +229,33 @@ function writeObject(value: object): void {
     handles.push(value);
   } else if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) {
     writeBytes(value);
+  } else if (value instanceof Moved) {
+    const bytes = (value as Moved<ArrayBuffer | ArrayBufferView>).bytes;
+    writeBytes(bytes);
+    leave(bytes, true);
   } else if (value instanceof Error) {
     writeError(value);
   } else if (value instanceof Map) {
     out[end++] = Tag.map;
     word(value.size);
+    let i = 0;
     for (const [key, each] of value) {
+      path.push(typeof key === 'string' ? key : i);
       write(key);
       write(each);
+      path.pop();
+      i += 1;
     }
   } else if (value instanceof Set) {
     out[end++] = Tag.set;
     word(value.size);
-    for (const each of value) write(each);
+    let i = 0;
+    for (const each of value) {
+      path.push(i);
+      write(each);
+      path.pop();
+      i += 1;
+    }
   } else if (value instanceof Date) {
     out[end++] = Tag.date;
     writeNumber(value.getTime());
@@ -297,29 +317,54 @@ export interface Message {
   readonly length: number;
 }
 
-/**
- * Throws a HeddleError that names the path to what cannot be cloned, from `name` on. `apart`: not in
- * the scratch.
- */
-export function encodeMessage(value: unknown, apart = false, name = 'value'): Message {
+/** Writes the value, without handles, into `out`; what is to be shared with it. */
+function writeAll(value: unknown, name: string): Shareable[] {
   root = name;
   out = scratch;
   end = 0;
   path.length = 0;
   try {
     write(value);
-    reserve(4 * handles.length + 4);
-    for (const handle of handles) word(handle.toHandle());
-    word(handles.length);
-    const isInScratch = out === scratch;
-    if (isInScratch && !apart) return { bytes: undefined, length: end };
-    return { bytes: isInScratch ? out.slice(0, end) : out.subarray(0, end), length: end };
+    return handles;
   } finally {
     if (handles.length > 0) handles = [];
     if (seen.length > 0) seen = [];
     seenMap = undefined;
-    out = scratch;
   }
+}
+
+// To share one may encode what lies in it, over what has been written so far.
+function addHandles(found: readonly Shareable[]): Message {
+  const length = end;
+  const bytes = new Uint8Array(length + 4 * (found.length + 1));
+  bytes.set(out.subarray(0, length));
+  const words = new DataView(bytes.buffer, length);
+  for (const [i, handle] of found.entries()) words.setUint32(4 * i, handle.toHandle(), true);
+  words.setUint32(4 * found.length, found.length, true);
+  return { bytes, length: bytes.length };
+}
+
+/**
+ * Throws a HeddleError that names the path to what cannot be cloned, from `name` on. `apart`: not in
+ * the scratch.
+ */
+export function encodeMessage(value: unknown, apart = false, name = 'value'): Message {
+  const found = writeAll(value, name);
+  if (found.length > 0) return addHandles(found);
+  reserve(4);
+  word(0);
+  const isInScratch = out === scratch;
+  if (isInScratch && !apart) return { bytes: undefined, length: end };
+  return { bytes: isInScratch ? copyOf(out, end) : out.subarray(0, end), length: end };
+}
+
+function copyOf(bytes: Uint8Array, length: number): Uint8Array {
+  return Uint8Array.prototype.slice.call(bytes, 0, length);
+}
+
+/** What would be shared with the value. Throws as {@link encodeMessage}, but shares nothing. */
+export function shareablesIn(value: unknown): readonly Shareable[] {
+  return writeAll(value, 'value');
 }
 
 // --- reading ---

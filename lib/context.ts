@@ -3,7 +3,7 @@
 import { binding } from './binding.js';
 import { describe } from './errors.js';
 import type { HeddleError } from './errors.js';
-import { adopt, HandleKind, onHandle, Shareable } from './handle.js';
+import { adopt, Arrived, HandleKind, onHandle, Shareable } from './handle.js';
 import { readValue, settleLocal, state, State } from './mail.js';
 import { refuse } from './refuse.js';
 import * as waits from './waits.js';
@@ -44,9 +44,11 @@ export class Context extends Shareable {
   #controller: AbortController | undefined;
   #reason: [reason: unknown] | undefined;
 
-  constructor(id: number, parent?: Context) {
+  /** @internal Contexts are made by {@link background} and by contexts. */
+  constructor(handle: Arrived, parent?: Context) {
     super();
-    this.#id = id;
+    if (!(handle instanceof Arrived)) refuse('Context', 'background() or a child of it', handle);
+    this.#id = handle.id;
     this.#parent = parent;
   }
 
@@ -57,7 +59,7 @@ export class Context extends Shareable {
   #child(timeoutMs: number): Context {
     const id = binding.childContext(this.#id, timeoutMs);
     if (id < 0) throw contextFailed();
-    return adopt(new Context(id, this), id);
+    return adopt(new Context(new Arrived(id), this), id);
   }
 
   #cancellable(timeoutMs: number): Cancellable {
@@ -87,6 +89,7 @@ export class Context extends Shareable {
 
   /** A child that carries a value, for those of this isolate who ask for the key. */
   withValue(key: unknown, value: unknown): Context {
+    if (key === undefined) refuse('key', 'anything but undefined', key);
     const ctx = this.#child(Number.NaN);
     ctx.#key = key;
     ctx.#value = value;
@@ -119,10 +122,10 @@ export class Context extends Shareable {
     if (error === kDeadline) {
       return new DOMException('the deadline of a context has passed', 'TimeoutError');
     }
+    // It remembers what its own `cancel` said; so this has come from above, and is the same there.
+    if (this.#parent !== undefined) return this.#parent.err;
     if (binding.contextReason(this.#id)) return readValue(state[State.valueKind]!, 0);
-    // Whoever cancelled in this isolate without words, or with some that cannot travel.
-    const known = this.#parent?.err;
-    return known ?? new DOMException('a context was cancelled', 'AbortError');
+    return new DOMException('a context was cancelled', 'AbortError');
   }
 
   /** Throws {@link err} once it has ended. */
@@ -163,11 +166,11 @@ export class Context extends Shareable {
   }
 }
 
-onHandle(HandleKind.context, (id) => new Context(id));
+onHandle(HandleKind.context, (handle) => new Context(handle));
 
 /** A root: never done, without values. */
 export function background(): Context {
   const id = binding.makeHandle(HandleKind.context, 0);
   if (id < 0) throw contextFailed();
-  return adopt(new Context(id), id);
+  return adopt(new Context(new Arrived(id)), id);
 }

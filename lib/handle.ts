@@ -4,6 +4,7 @@
 // Always true: one object per handle; when it is collected, the handle is dropped. A handle that
 // arrives again finds its object.
 import { binding } from './binding.js';
+import { settleLocal } from './mail.js';
 
 /** What a handle leads to; as in native/kernels/value.h. */
 export const HandleKind = {
@@ -23,6 +24,11 @@ export abstract class Shareable {
   abstract toHandle(): number;
 }
 
+/** A handle that has come from elsewhere, for the object that is made for it; nobody else has one. */
+export class Arrived {
+  constructor(readonly id: number) {}
+}
+
 interface Known {
   object: WeakRef<Shareable>;
   life: number;
@@ -34,6 +40,7 @@ const registry = new FinalizationRegistry<{ id: number; life: number }>(({ id, l
   if (known[id]?.life !== life) return;
   known[id] = undefined;
   binding.dropHandle(id);
+  settleLocal(); // it may have been the last one but those of waits
 });
 
 /** From now on the handle lives as long as the object. */
@@ -44,15 +51,15 @@ export function adopt<T extends Shareable>(object: T, id: number): T {
   return object;
 }
 
-const makers: ((id: number) => Shareable)[] = [];
+const makers: ((handle: Arrived) => Shareable)[] = [];
 
 /** How the object of a handle from elsewhere is made. */
-export function onHandle(kind: number, make: (id: number) => Shareable): void {
+export function onHandle(kind: number, make: (handle: Arrived) => Shareable): void {
   makers[kind] = make;
 }
 
 /** The object of a (handle, kind) as native code writes it. */
 export function handleOf(word: number): Shareable {
   const id = Math.floor(word / 16);
-  return known[id]?.object.deref() ?? adopt(makers[word & 15]!(id), id);
+  return known[id]?.object.deref() ?? adopt(makers[word & 15]!(new Arrived(id)), id);
 }

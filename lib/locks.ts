@@ -3,7 +3,7 @@
 // given back.
 import { binding } from './binding.js';
 import { HeddleError } from './errors.js';
-import { adopt, HandleKind, onHandle, Shareable } from './handle.js';
+import { adopt, Arrived, HandleKind, onHandle, Shareable } from './handle.js';
 import { settleLocal } from './mail.js';
 import { wholeNumber } from './refuse.js';
 import { signalOf } from './signals.js';
@@ -16,7 +16,7 @@ const kMostPermits = 2 ** 31 - 1;
 
 /** What `lock` and `acquire` give: released once, by `release()` or at the end of a `using`. */
 export interface Held extends Disposable {
-  /** The isolate that held it last ended without releasing it: what it guards may be half done. */
+  /** An isolate has ended while it held it: what it guards may be half done. */
   readonly poisoned: boolean;
   release(): void;
 }
@@ -30,10 +30,14 @@ function makeHandle(kind: number, number = 0): number {
 /** Something native with a handle. */
 abstract class Native extends Shareable {
   readonly id: number;
-  protected constructor(kind: number, number: number, id: number | undefined) {
+  protected constructor(kind: number, number: number, arrived: Arrived | undefined) {
     super();
-    this.id = id ?? makeHandle(kind, number);
-    if (id === undefined) adopt(this, this.id);
+    if (arrived instanceof Arrived) {
+      this.id = arrived.id;
+    } else {
+      this.id = makeHandle(kind, number);
+      adopt(this, this.id);
+    }
   }
   toHandle(): number {
     return this.id;
@@ -108,8 +112,8 @@ async function within<R>(held: Promise<Held>, body: () => R | Promise<R>): Promi
  * await balance.withLock(async () => transfer(10));
  */
 export class Mutex extends Native {
-  constructor(id?: never) {
-    super(HandleKind.mutex, 0, id);
+  constructor(arrived?: never) {
+    super(HandleKind.mutex, 0, arrived);
   }
   lock(options?: WaitOptions): Promise<Held> {
     return hold(this.id, Mode.none, undefined, options, 1, 1);
@@ -130,8 +134,8 @@ export class Mutex extends Native {
 
 /** Readers together, writers alone, in the order of arrival, so that neither side starves. */
 export class RWMutex extends Native {
-  constructor(id?: never) {
-    super(HandleKind.rwMutex, 0, id);
+  constructor(arrived?: never) {
+    super(HandleKind.rwMutex, 0, arrived);
   }
   readLock(options?: WaitOptions): Promise<Held> {
     return hold(this.id, Mode.number, 0, options, 0, 1, 'read');
@@ -159,11 +163,11 @@ export class RWMutex extends Native {
 
 /** A number of permits; first come, first served, also between those who want few and many. */
 export class Semaphore extends Native {
-  constructor(permits: number, id?: never) {
+  constructor(permits: number, arrived?: never) {
     super(
       HandleKind.semaphore,
-      id === undefined ? wholeNumber(permits, 'permits', 0, kMostPermits) : 0,
-      id,
+      (arrived as unknown) instanceof Arrived ? 0 : wholeNumber(permits, 'permits', 0, kMostPermits),
+      arrived,
     );
   }
   acquire(count = 1, options?: WaitOptions): Promise<Held> {
@@ -192,8 +196,8 @@ export class Semaphore extends Native {
 
 /** Waits until a count of things is done, as Go's sync.WaitGroup. */
 export class WaitGroup extends Native {
-  constructor(id?: never) {
-    super(HandleKind.waitGroup, 0, id);
+  constructor(arrived?: never) {
+    super(HandleKind.waitGroup, 0, arrived);
   }
   /** Throws ERR_HEDDLE_COUNT if the count would leave 0 to 2³¹−1. */
   add(delta = 1): void {
@@ -222,8 +226,8 @@ export class WaitGroup extends Native {
 
 /** Runs something once, in whatever isolate comes first; a run that fails counts as one. */
 export class Once extends Native {
-  constructor(id?: never) {
-    super(HandleKind.once, 0, id);
+  constructor(arrived?: never) {
+    super(HandleKind.once, 0, arrived);
   }
   /** Ends when it has been run, by this call or another; true if it was this one. */
   async run(body: () => unknown, options?: WaitOptions): Promise<boolean> {
@@ -258,11 +262,11 @@ export class Once extends Native {
 
 /** A meeting point of some parties: each waits until all have arrived; it can be used again. */
 export class Barrier extends Native {
-  constructor(parties: number, id?: never) {
+  constructor(parties: number, arrived?: never) {
     super(
       HandleKind.barrier,
-      id === undefined ? wholeNumber(parties, 'parties', 1, kMostPermits) : 0,
-      id,
+      (arrived as unknown) instanceof Arrived ? 0 : wholeNumber(parties, 'parties', 1, kMostPermits),
+      arrived,
     );
   }
   /** True for the one that came last. A wait that its signal ends has not arrived. */
@@ -285,9 +289,9 @@ export class Barrier extends Native {
   }
 }
 
-onHandle(HandleKind.mutex, (id) => new Mutex(id as never));
-onHandle(HandleKind.rwMutex, (id) => new RWMutex(id as never));
-onHandle(HandleKind.semaphore, (id) => new Semaphore(0, id as never));
-onHandle(HandleKind.waitGroup, (id) => new WaitGroup(id as never));
-onHandle(HandleKind.once, (id) => new Once(id as never));
-onHandle(HandleKind.barrier, (id) => new Barrier(0, id as never));
+onHandle(HandleKind.mutex, (handle) => new Mutex(handle as never));
+onHandle(HandleKind.rwMutex, (handle) => new RWMutex(handle as never));
+onHandle(HandleKind.semaphore, (handle) => new Semaphore(0, handle as never));
+onHandle(HandleKind.waitGroup, (handle) => new WaitGroup(handle as never));
+onHandle(HandleKind.once, (handle) => new Once(handle as never));
+onHandle(HandleKind.barrier, (handle) => new Barrier(0, handle as never));

@@ -4,6 +4,7 @@
 // number.
 import { binding, Status } from './binding.js';
 import { decodeMessage } from './codec.js';
+import { noteBlock } from './move.js';
 import { nativeError } from './errors.js';
 import { scratch } from './scratch.js';
 import { handleOf } from './handle.js';
@@ -40,6 +41,8 @@ export function readValue(kind: number, at: number): unknown {
       return decodeMessage(takeValue(at) as Uint8Array, 0);
     case Status.handle:
       return handleOf(numbers[at]!);
+    case Status.block:
+      return noteBlock(takeValue(at) as ArrayBufferView | ArrayBuffer);
     case Status.failed:
       throw nativeError('ERR_HEDDLE_MEMORY');
     default:

@@ -8,7 +8,8 @@ import type { Received } from './channel.js';
 import { Context } from './context.js';
 import { Entry, received } from './local-channel.js';
 import type { LocalChannel, Owner } from './local-channel.js';
-import { entries, settleLocal, state, State, values } from './mail.js';
+import { entries, kMostAtOnce, settleLocal, state, State, values } from './mail.js';
+import { Moved } from './move.js';
 import { refuse } from './refuse.js';
 import { follow, signalOf, unfollow } from './signals.js';
 import type { WaitOptions } from './signals.js';
@@ -42,7 +43,8 @@ export function recv<T>(channel: Channel<T>): Case<Received<T>> {
 export function send<T>(channel: Channel<T>, value: T): Case<{ readonly ok: boolean }> {
   if (!(channel instanceof Channel)) refuse('send', 'a Channel', channel);
   Channel.check(channel as Channel<unknown>, value);
-  return new Case(kSends, channel, value);
+  // Several cases may be given the same bytes, so they are copied when one is chosen.
+  return new Case(kSends, channel, value instanceof Moved ? value.bytes : value);
 }
 
 /** After `ms` milliseconds; never if Infinity. */
@@ -90,6 +92,9 @@ class Plan {
   /** Milliseconds to the first `after`, and its index; -1: there is none. */
   timeoutMs = -1;
   timeoutIndex = -1;
+  /** What is sent to native channels, and how it is given; by case. */
+  readonly given: unknown[] = [];
+  readonly modes: (number | undefined)[] = [];
 
   constructor(cases: Cases) {
     if (typeof cases !== 'object' || cases === null) {
@@ -110,6 +115,25 @@ class Plan {
       }
       this.keys.push(Array.isArray(cases) ? Number(key) : key);
       this.cases.push(each);
+    }
+    if (this.cases.length > kMostAtOnce) {
+      refuse('cases', `at most ${kMostAtOnce} of them`, this.cases.length);
+    }
+  }
+
+  /**
+   * Encodes what is sent to native channels, once. That shares the channels in it, so it comes before
+   * anybody looks at which cases are native.
+   */
+  encode(): void {
+    for (let isNew = true; isNew; ) {
+      isNew = false;
+      for (const [index, each] of this.cases.entries()) {
+        if (each.kind !== kSends || this.modes[index] !== undefined || !isNative(each)) continue;
+        this.given[index] = waits.give(each.value, true);
+        this.modes[index] = waits.givenMode;
+        isNew = true;
+      }
     }
   }
 
@@ -178,11 +202,10 @@ function describeNative(plan: Plan): number {
   for (const [index, each] of plan.cases.entries()) {
     if (!isNative(each)) continue;
     const at = nativeIndex.length;
-    const given = each.kind === kSends ? waits.give(each.value, true) : undefined;
     entries[3 * at] = (each.target as Channel<unknown>).toHandle();
     entries[3 * at + 1] = each.kind === kSends ? kSends : kReceives;
-    entries[3 * at + 2] = each.kind === kSends ? waits.givenMode : Mode.none;
-    values[at] = given;
+    entries[3 * at + 2] = plan.modes[index] ?? Mode.none;
+    values[at] = plan.given[index];
     nativeIndex.push(index);
   }
   return nativeIndex.length;
@@ -215,6 +238,7 @@ function readNative(count: number): boolean {
 
 /** One of the cases that are ready at this instant, each with about the same chance. */
 function tryNow(plan: Plan): boolean {
+  plan.encode();
   const ready = readyLocals(plan);
   const natives = plan.cases.filter(isNative).length;
   const nativeFirst = Math.random() * (ready.length + natives) < natives;
@@ -332,6 +356,7 @@ class Selecting implements Owner, waits.Waiting {
       else this.#begin();
     } catch (error) {
       this.#isOver = true;
+      if (this.#signal !== undefined) unfollow(this.#signal, this);
       this.#resolve(Promise.reject(error as Error));
     }
   }

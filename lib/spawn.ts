@@ -5,11 +5,12 @@ import { encodeMessage } from './codec.js';
 import { describe, HeddleError } from './errors.js';
 import { nativeKernel } from './kernels.js';
 import type { Kernel } from './kernels.js';
+import { Moved } from './move.js';
 import { refuse } from './refuse.js';
 import { checkSignal } from './signals.js';
 import { TaskPromise } from './task.js';
 import type { Task } from './task.js';
-import { Mode } from './waits.js';
+import { givenMode, giveMoved, Mode, settleGiven } from './waits.js';
 
 export interface SpawnOptions {
   /** For reports and snapshots; default: the kernel's name. */
@@ -92,6 +93,12 @@ function giveArguments(kernel: NonNullable<ReturnType<typeof nativeKernel>>, arg
   for (const [at, value] of args.entries()) {
     let mode: number = Mode.any;
     let argument = value;
+    if (value instanceof Moved) {
+      argument = giveMoved(value as Moved<ArrayBuffer>);
+      given.push(argument);
+      givenModes |= givenMode << (4 * at);
+      continue;
+    }
     const isAny = ((kernel.any >> at) & 1) !== 0;
     if (value instanceof Channel && (isAny || ((kernel.channels >> at) & 1) !== 0)) {
       mode = Mode.handle;
@@ -113,6 +120,17 @@ function isBytes(value: object): boolean {
   return ArrayBuffer.isView(value) || value instanceof ArrayBuffer;
 }
 
+/** Starts the task; bytes that were given away are gone then. */
+function startGiven(start: () => string | undefined): string | undefined {
+  let refusal: string | undefined = '';
+  try {
+    refusal = start();
+    return refusal;
+  } finally {
+    settleGiven(refusal === undefined);
+  }
+}
+
 function spawnWithOptions(options: KernelOptions, target: unknown, args: unknown[]): Task<unknown> {
   const kernel = nativeKernel(target);
   if (kernel === undefined) throw targetError(target);
@@ -124,17 +142,19 @@ function spawnWithOptions(options: KernelOptions, target: unknown, args: unknown
     giveArguments(kernel, args);
     const [first, second, third] = given;
     const count = args.length;
-    return binding.spawnWith(
-      kernel.id,
-      slot,
-      mode,
-      bytes,
-      name,
-      count,
-      givenModes,
-      first,
-      second,
-      third,
+    return startGiven(() =>
+      binding.spawnWith(
+        kernel.id,
+        slot,
+        mode,
+        bytes,
+        name,
+        count,
+        givenModes,
+        first,
+        second,
+        third,
+      ),
     );
   });
 }
@@ -167,7 +187,9 @@ export function spawn(first: unknown, ...rest: unknown[]): Task<unknown> {
       const [first, second, third] = given;
       const { id } = kernel;
       const count = rest.length;
-      return binding.spawnWith(id, slot, 0, 0, undefined, count, givenModes, first, second, third);
+      return startGiven(() =>
+        binding.spawnWith(id, slot, 0, 0, undefined, count, givenModes, first, second, third),
+      );
     });
   }
   return TaskPromise.startPlain(kernel.name, kernel.id);

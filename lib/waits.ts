@@ -5,6 +5,7 @@ import { encodeMessage } from './codec.js';
 import { HeddleError, nativeError } from './errors.js';
 import { Shareable } from './handle.js';
 import { entries, onWait, readValue, settleLocal, state, State, values } from './mail.js';
+import { isBlock, leave, Moved } from './move.js';
 import { follow, unfollow } from './signals.js';
 
 /** How a try or a wait has ended; as in native code. */
@@ -19,7 +20,7 @@ export const WaitStatus = {
 } as const;
 
 /** How a value is given to native code. */
-export const Mode = { none: 0, number: 1, any: 2, scratch: 3, bytes: 4, handle: 5 } as const;
+export const Mode = { none: 0, number: 1, any: 2, scratch: 3, bytes: 4, handle: 5, moved: 6, copied: 7 } as const;
 
 export const kNoSlot = 0xffff_ffff;
 
@@ -76,10 +77,12 @@ export function give(value: unknown, apart = false): unknown {
     case 'undefined':
       givenMode = Mode.none;
       return undefined;
+    case 'string': // quicker this way than by Node-API
     case 'object':
     case 'function':
     case 'symbol': {
       if (value === null || ArrayBuffer.isView(value) || value instanceof ArrayBuffer) break;
+      if (value instanceof Moved) return giveMoved(value);
       if (value instanceof Shareable) {
         givenMode = Mode.handle;
         return value.toHandle();
@@ -91,6 +94,27 @@ export function give(value: unknown, apart = false): unknown {
   }
   givenMode = Mode.any;
   return value;
+}
+
+// Bytes that are on their way to be given away.
+let leaving: ArrayBufferView | ArrayBuffer | undefined;
+
+export function giveMoved({ bytes }: Moved<ArrayBufferView | ArrayBuffer>): unknown {
+  leaving = bytes;
+  givenMode = isBlock(bytes) ? Mode.moved : Mode.copied;
+  return bytes;
+}
+
+/** After a call: what was given away is gone, if native code has taken it. */
+export function settleGiven(wasTaken: boolean): void {
+  if (leaving === undefined) return;
+  const bytes = leaving;
+  leaving = undefined;
+  leave(bytes, wasTaken);
+}
+
+function isTaken(status: number): boolean {
+  return status === WaitStatus.done || status === WaitStatus.pending;
 }
 
 let captured: unknown;
@@ -125,10 +149,12 @@ export function waitOn<T>(
   try {
     binding.waitOn(id, queue, mode, given, slot, timeoutMs, false);
   } catch (error) {
+    settleGiven(false);
     giveSlot(slot);
     throw error;
   }
   const status = state[State.status]!;
+  settleGiven(isTaken(status));
   if (status !== WaitStatus.pending) {
     giveSlot(slot);
     const value = status === WaitStatus.done ? readValue(state[State.valueKind]!, 0) : undefined;
@@ -187,6 +213,7 @@ class HandleWait<T> implements Waiting {
 /** A try that leaves nothing behind: its status; the value is for {@link takenValue}. */
 export function tryOn(id: number, queue: number, mode: number, given: unknown): number {
   binding.waitOn(id, queue, mode, given, kNoSlot, -1, false);
+  settleGiven(isTaken(state[State.status]!));
   return state[State.status]!;
 }
 
@@ -210,6 +237,7 @@ export function waitSync(
   const slot = takeSlot({ settle: () => {} });
   try {
     binding.waitOn(id, queue, mode, given, slot, -1, true);
+    settleGiven(isTaken(state[State.status]!));
     if (state[State.status] !== WaitStatus.pending) return state[State.status]!;
     while (!binding.sleepOn(slot, kSliceMs)) {
       if (signal?.aborted && binding.cancelWait(slot)) throw signal.reason;

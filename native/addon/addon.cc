@@ -53,6 +53,8 @@ napi_value initialise(napi_env env, napi_value exports) {
       {"childContext", js_child_context},
       {"cancelContext", js_cancel_context},
       {"contextReason", js_context_reason},
+      {"allocate", js_allocate},
+      {"leave", js_leave},
       {"shareHandle", js_share_handle},
       {"adoptHandle", js_adopt_handle},
       {"getProcessors", js_get_processors},

@@ -24,6 +24,7 @@ enum Status : uint32_t {
   kMessage = 5,       // its number is where in the scratch it begins
   kLargeMessage = 6,  // its value is the bytes
   kHandle = 7,        // its number is (handle, kind), see handle_word
+  kBlock = 8,         // its value is a view of a block
 };
 // Of a wait, the second number has more: how it ended, and the index of its case.
 constexpr uint32_t kIsWait = 1u << 4;
@@ -34,6 +35,11 @@ constexpr uint32_t kCaseShift = 8;
 uv_handle_t* handle_of(uv_async_t& handle) { return reinterpret_cast<uv_handle_t*>(&handle); }
 uv_handle_t* handle_of(uv_prepare_t& handle) { return reinterpret_cast<uv_handle_t*>(&handle); }
 uv_handle_t* handle_of(uv_check_t& handle) { return reinterpret_cast<uv_handle_t*>(&handle); }
+uv_handle_t* handle_of(uv_idle_t& handle) { return reinterpret_cast<uv_handle_t*>(&handle); }
+
+// Two threads that answer each other wake each other up each time, which takes 30 to 70 us. So after
+// mail an isolate watches for more, as long as a wake-up costs, if no core is wanted by others.
+constexpr uint64_t kWatchNs = 50'000;
 
 }  // namespace
 
@@ -48,9 +54,11 @@ Environment* Environment::create(napi_env env) {
   }
   uv_prepare_init(loop, &self->loop_sleeps_);
   uv_check_init(loop, &self->loop_wakes_);
-  self->open_handles_ = 3;
+  uv_idle_init(loop, &self->stay_awake_);
+  self->open_handles_ = 4;
   for (uv_handle_t* handle :
-       {handle_of(self->doorbell_), handle_of(self->loop_sleeps_), handle_of(self->loop_wakes_)}) {
+       {handle_of(self->doorbell_), handle_of(self->loop_sleeps_), handle_of(self->loop_wakes_),
+        handle_of(self->stay_awake_)}) {
     handle->data = self;
     uv_unref(handle);
   }
@@ -204,6 +212,7 @@ void Environment::hold_loop(bool hold) {
     uv_unref(handle_of(doorbell_));
     note_running(false);
     uv_prepare_stop(&loop_sleeps_);
+    uv_idle_stop(&stay_awake_);
     uv_check_stop(&loop_wakes_);
     // Enough for another burst like the last one.
     keep_records(std::exchange(most_live_, live_));
@@ -218,7 +227,22 @@ void Environment::note_running(bool running) {
 }
 
 void Environment::on_loop_sleeps(uv_prepare_t* handle) {
-  static_cast<Environment*>(handle->data)->note_running(false);
+  auto* self = static_cast<Environment*>(handle->data);
+  self->watch_mail();
+  if (!uv_is_active(handle_of(self->stay_awake_))) self->note_running(false);
+}
+
+// Just before the loop would sleep. If there is mail, the loop turns once more instead, so that
+// sockets and timers have their turn as well.
+void Environment::watch_mail() {
+  const uint64_t now = os::now_ns();
+  const bool is_recent = now - mailed_ns_ < kWatchNs;
+  if (is_recent && runtime().may_spin() && mailbox_->watch(mailed_ns_ + kWatchNs)) {
+    uv_idle_start(&stay_awake_, [](uv_idle_t*) {});
+    drain();
+  } else {
+    uv_idle_stop(&stay_awake_);
+  }
 }
 
 void Environment::on_loop_wakes(uv_check_t* handle) {
@@ -233,6 +257,7 @@ void Environment::drain() {
   if (batch_ != nullptr || dispatch_ == nullptr) return;  // a dispatcher is at work further down
   batch_ = mailbox_->take_all();
   if (batch_ == nullptr && local_first_ == nullptr) return;
+  mailed_ns_ = os::now_ns();
   if (holding_ != 0) note_running(true);  // the loop calls this between `sleeps` and `wakes`
   napi_handle_scope scope = nullptr;
   napi_value dispatch = nullptr, receiver = nullptr;
@@ -322,6 +347,7 @@ uint32_t Environment::write_value(const Value& value, uint32_t at, size_t* offse
     status = write_message(value, at, offset, &result);
   } else {
     result = decode(env_, value);
+    if (value.kind() == ValueKind::kBlock) status = kBlock;
     if (result == nullptr) status = kFailed;  // JavaScript had no memory for it
   }
   if (result != nullptr) napi_set_element(env_, values, at, result);
@@ -424,6 +450,10 @@ void Environment::retire(TaskRecord* record) {
 napi_value Environment::make_error(const char* code, const std::string& message) {
   napi_value make = nullptr, receiver = nullptr, error = nullptr;
   napi_value arguments[2];
+  if (make_error_ == nullptr) {  // nobody has attached: a plain error with the code
+    napi_create_error(env_, string_to_js(env_, code), string_to_js(env_, message), &error);
+    return error;
+  }
   napi_get_reference_value(env_, make_error_, &make);
   napi_get_global(env_, &receiver);
   arguments[0] = string_to_js(env_, code);
@@ -492,8 +522,8 @@ void Environment::end_waits() {
 }
 
 void Environment::close_handles() {
-  for (uv_handle_t* handle :
-       {handle_of(doorbell_), handle_of(loop_sleeps_), handle_of(loop_wakes_)}) {
+  for (uv_handle_t* handle : {handle_of(doorbell_), handle_of(loop_sleeps_),
+                              handle_of(loop_wakes_), handle_of(stay_awake_)}) {
     uv_close(handle, on_handle_closed);
   }
 }

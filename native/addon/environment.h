@@ -81,6 +81,8 @@ class Environment {
   // Writes a value where JavaScript finds it: number `at` of numbers or values, or the scratch from
   // *offset on. Answers its Status.
   uint32_t write_value(const Value& value, uint32_t at, size_t* offset, napi_value values);
+  // Of bytes that are being given away, between the call that gives them and leave().
+  Block::Exposure* leaving = nullptr;
   std::vector<Value>& received() noexcept { return received_; }  // room for a batch
 
   // Writes results of the current batch for JavaScript and answers how many; 0 at its end.
@@ -100,6 +102,7 @@ class Environment {
   static void on_handle_closed(uv_handle_t* handle);
 
   void drain();
+  void watch_mail();
   void write_result(TaskRecord* record, uint32_t at, size_t* offset, napi_value values);
   uint32_t write_message(const Value& message, uint32_t at, size_t* offset, napi_value* large);
   void write_wait(PromiseWait* wait, uint32_t at, size_t* offset, napi_value values);
@@ -116,6 +119,8 @@ class Environment {
   uv_async_t doorbell_;
   uv_prepare_t loop_sleeps_;
   uv_check_t loop_wakes_;
+  uv_idle_t stay_awake_;    // active: the loop does not sleep, since mail is likely to come at once
+  uint64_t mailed_ns_ = 0;  // when the newest mail was found
   int open_handles_ = 0;
   napi_async_cleanup_hook_handle cleanup_hook_ = nullptr;
   napi_ref dispatch_ = nullptr;

@@ -51,9 +51,11 @@ bool read_arguments(const JsCall& call, const napi_value* values, uint32_t count
     const auto mode = static_cast<Mode>((modes >> (4 * i)) & 15);
     if (mode != Mode::kAny) {
       if (!read_value(call, mode, values[i], &record->arguments[i])) return false;
+      if (fits(spec, record->arguments[i])) continue;
+      describe_refusal(call.env, values[i], spec, &refusal);
+    } else if (encode(call.env, values[i], spec, &record->arguments[i], &refusal)) {
       continue;
     }
-    if (encode(call.env, values[i], spec, &record->arguments[i], &refusal)) continue;
     call.environment->throw_error(refusal.code, std::string(kernel.name) + ": expected argument " +
                                                     std::to_string(i + 1) + " (" + spec.name +
                                                     ") to be " + refusal.expected + ", got " +

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "addon/addon.h"
 #include "addon/environment.h"
 #include "addon/handles.h"
 #include "addon/runtime.h"
+#include "addon/translate.h"
 #include "addon/value_call.h"
 #include "sync/barrier.h"
 #include "sync/channel.h"
@@ -430,6 +432,33 @@ napi_value js_context_reason(napi_env env, napi_callback_info info) {
   call.environment->state()[Environment::kValueKind] = call.environment->write_value(
       *reason, 0, &offset, call.environment->values());
   return make_boolean(env, true);
+}
+
+// allocate(length): an ArrayBuffer of a block, zeroed; undefined without memory.
+napi_value js_allocate(napi_env env, napi_callback_info info) {
+  const JsCall call(env, info);
+  Value value;
+  Block* block = Block::make(static_cast<size_t>(call.number(0)), true);
+  if (block == nullptr) return nullptr;
+  value.set_block(block, block->length(), BytesShape::kArrayBuffer);
+  return decode(env, value);
+}
+
+// leave(buffer): bytes that were given away leave this isolate; undefined: they stay.
+napi_value js_leave(napi_env env, napi_callback_info info) {
+  const JsCall call(env, info);
+  Block::Exposure* const exposure = std::exchange(call.environment->leaving, nullptr);
+  napi_valuetype type = napi_undefined;
+  napi_typeof(env, call.arguments[0], &type);
+  const bool leaves = type != napi_undefined;
+  if (leaves) napi_detach_arraybuffer(env, call.arguments[0]);
+  if (exposure == nullptr) return nullptr;
+  if (leaves) {
+    std::exchange(exposure->block, nullptr)->release();
+  } else {
+    exposure->block->exchange_exposure(exposure);
+  }
+  return nullptr;
 }
 
 // shareHandle(id): a token for another isolate.

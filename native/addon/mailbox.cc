@@ -4,6 +4,7 @@
 
 #include "addon/promise_wait.h"
 #include "addon/task_record.h"
+#include "os/os.h"
 
 namespace heddle {
 
@@ -35,6 +36,7 @@ Mailbox* Mailbox::open(uv_async_t* doorbell) {
   if (box == nullptr) box = new Mailbox;
   LockGuard guard(box->doorbell_lock_);
   box->doorbell_ = doorbell;
+  box->watched_.store_relaxed(false);
   box->newest_.store_release(nullptr);
   return box;
 }
@@ -48,9 +50,10 @@ void Mailbox::post(Mail* mail) noexcept {
       return;
     }
     mail->next = newest;
-    // Release: pairs with the exchange in take_all and close.
-  } while (!newest_.compare_exchange_acq_rel(newest, mail));
-  if (newest != nullptr) return;  // whoever posted the first one rings
+    // Release: pairs with the exchange in take_all and close. Sequentially consistent with the look
+    // at watched_: either this sees that nobody watches, or watch sees the mail.
+  } while (!newest_.compare_exchange_seq_cst(newest, mail));
+  if (newest != nullptr || watched_.load_seq_cst()) return;  // whoever posted the first one rings
   LockGuard guard(doorbell_lock_);
   if (doorbell_ != nullptr) uv_async_send(doorbell_);
 }
@@ -65,6 +68,15 @@ Mail* Mailbox::take_all() noexcept {
     mail = next;
   }
   return oldest_first;
+}
+
+bool Mailbox::watch(uint64_t deadline_ns) noexcept {
+  watched_.store_seq_cst(true);
+  while (newest_.load_relaxed() == nullptr && os::now_ns() < deadline_ns) {
+    for (int i = 0; i < 8; ++i) spin_hint();
+  }
+  watched_.store_seq_cst(false);
+  return newest_.load_seq_cst() != nullptr;
 }
 
 void Mailbox::close(uint64_t outstanding) noexcept {

@@ -1,7 +1,8 @@
 // Where finished tasks wait for their isolate, and the doorbell that tells it.
 //
 // Any thread posts, with one CAS. Whoever finds the box empty rings: one uv_async_send per batch,
-// and the list itself is the flag that it was rung. A closed box destroys what comes, so posting to
+// and the list itself is the flag that it was rung. While the isolate watches the box by itself,
+// nobody has to ring. A closed box destroys what comes, so posting to
 // an isolate that has ended is a cheap no-op.
 //
 // Mailboxes are never freed but used again: a thread that posted the first mail may come to ring
@@ -35,6 +36,10 @@ class Mailbox {
   // The isolate's thread: takes all that is there, oldest first, linked by `next`.
   Mail* take_all() noexcept;
 
+  // The isolate's thread: true as soon as there is mail, false at the deadline. Mail that comes
+  // meanwhile, or after a true, rings no bell until the box has been emptied.
+  bool watch(uint64_t deadline_ns) noexcept;
+
   // The isolate's thread, before the doorbell is closed. `outstanding` of it is still to come,
   // those that lie in the box included.
   void close(uint64_t outstanding) noexcept;
@@ -47,6 +52,7 @@ class Mailbox {
   void note_destroyed(uint64_t count) noexcept;
 
   Atomic<Mail*> newest_{nullptr};  // closed_mark() once closed
+  Atomic<bool> watched_{false};
   Atomic<uint64_t> outstanding_{0};      // of a closed box; at 0 it can be used again
   Lock doorbell_lock_{LockRank::kLeaf};
   uv_async_t* doorbell_ = nullptr;  // under its lock: nullptr once closed

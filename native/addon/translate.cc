@@ -122,7 +122,15 @@ bool is_detached(napi_env env, napi_value buffer) {
   return napi_is_detached_arraybuffer(env, buffer, &detached) == napi_ok && detached;
 }
 
-Encoding encode_bytes(napi_env env, napi_value value, Value* out) {
+// What a view shows of which buffer.
+struct View {
+  napi_value buffer;
+  unsigned char* data;
+  size_t length;
+  BytesShape shape;
+};
+
+Encoding look_at_bytes(napi_env env, napi_value value, View* view) {
   bool matches = false;
   void* data = nullptr;
   napi_value buffer = value;
@@ -150,7 +158,15 @@ Encoding encode_bytes(napi_env env, napi_value value, Value* out) {
     return Encoding::kMismatch;
   }
   if (length == 0 && is_detached(env, buffer)) return Encoding::kDetached;
-  return copy_bytes({static_cast<const unsigned char*>(data), length}, shape, out);
+  *view = View{buffer, static_cast<unsigned char*>(data), length, shape};
+  return Encoding::kDone;
+}
+
+Encoding encode_bytes(napi_env env, napi_value value, Value* out) {
+  View view;
+  const Encoding encoding = look_at_bytes(env, value, &view);
+  if (encoding != Encoding::kDone) return encoding;
+  return copy_bytes({view.data, view.length}, view.shape, out);
 }
 
 Encoding encode_string(napi_env env, napi_value value, Value* out) {
@@ -215,6 +231,8 @@ bool has_null(const Value& text) {
   return false;
 }
 
+}  // namespace
+
 bool fits(const ArgumentSpec& spec, const Value& value) {
   switch (spec.kind) {
     case ArgumentKind::kAny:
@@ -224,9 +242,9 @@ bool fits(const ArgumentSpec& spec, const Value& value) {
     case ArgumentKind::kText:
       return value.kind() == ValueKind::kString && !has_null(value);
     case ArgumentKind::kBytes:
-      return value.kind() == ValueKind::kBytes;
+      return value.is_bytes();
     case ArgumentKind::kChannel:
-      return false;  // one is given as a handle
+      return value.kind() == ValueKind::kHandle && value.handle().kind == HandleKind::kChannel;
     case ArgumentKind::kNumber:
     case ArgumentKind::kInteger:
       break;
@@ -236,8 +254,6 @@ bool fits(const ArgumentSpec& spec, const Value& value) {
   if (spec.kind == ArgumentKind::kInteger && std::trunc(number) != number) return false;
   return number >= spec.least && number <= spec.most;
 }
-
-}  // namespace
 
 bool encode(napi_env env, napi_value value, const ArgumentSpec& spec, Value* out,
             Refusal* refusal) {
@@ -262,22 +278,51 @@ bool encode(napi_env env, napi_value value, const ArgumentSpec& spec, Value* out
 
 namespace {
 
-napi_value decode_bytes(napi_env env, const Value& value) {
-  const ByteSpan bytes = value.bytes();
-  void* memory = nullptr;
-  napi_value buffer = nullptr, view = nullptr;
-  if (napi_create_arraybuffer(env, bytes.length, &memory, &buffer) != napi_ok) return nullptr;
-  if (bytes.length != 0) std::memcpy(memory, bytes.data, bytes.length);
+napi_value view_of(napi_env env, napi_value buffer, const Value& value) {
+  napi_value view = nullptr;
+  const size_t length = value.bytes().length;
   if (value.shape() == BytesShape::kArrayBuffer) return buffer;
   if (value.shape() == BytesShape::kDataView) {
-    napi_create_dataview(env, bytes.length, buffer, 0, &view);
+    napi_create_dataview(env, length, buffer, 0, &view);
     return view;
   }
   for (const Element& each : kElements) {
     if (each.shape != value.shape()) continue;
-    napi_create_typedarray(env, each.type, bytes.length / each.bytes, buffer, 0, &view);
+    napi_create_typedarray(env, each.type, length / each.bytes, buffer, 0, &view);
   }
   return view;
+}
+
+napi_value decode_bytes(napi_env env, const Value& value) {
+  const ByteSpan bytes = value.bytes();
+  void* memory = nullptr;
+  napi_value buffer = nullptr;
+  if (napi_create_arraybuffer(env, bytes.length, &memory, &buffer) != napi_ok) return nullptr;
+  if (bytes.length != 0) std::memcpy(memory, bytes.data, bytes.length);
+  return view_of(env, buffer, value);
+}
+
+// Where external memory is refused (a heap in a cage) it is copied.
+napi_value decode_block(napi_env env, const Value& value) {
+  Block* const block = value.block();
+  napi_value buffer = nullptr;
+  auto* exposure = new Block::Exposure{block};
+  block->retain();
+  const napi_status status = napi_create_external_arraybuffer(
+      env, block->data(), value.bytes().length,
+      [](napi_env, void*, void* hint) {
+        auto* const own = static_cast<Block::Exposure*>(hint);
+        if (own->block != nullptr) own->block->release();
+        delete own;
+      },
+      exposure, &buffer);
+  if (status == napi_ok) {
+    block->exchange_exposure(exposure);
+    return view_of(env, buffer, value);
+  }
+  block->release();
+  delete exposure;
+  return decode_bytes(env, value);
 }
 
 }  // namespace
@@ -309,11 +354,39 @@ napi_value decode(napi_env env, const Value& value) {
     case ValueKind::kBytes:
       result = decode_bytes(env, value);
       break;
+    case ValueKind::kBlock:
+      result = decode_block(env, value);
+      break;
     case ValueKind::kHandle:
     case ValueKind::kMessage:
       break;  // Environment::write_value does these
   }
   return result;
+}
+
+void describe_refusal(napi_env env, napi_value value, const ArgumentSpec& spec, Refusal* refusal) {
+  refusal->code = "ERR_HEDDLE_ARGUMENT";
+  refusal->expected = expectation(spec);
+  refusal->got = description(env, value);
+}
+
+const char* encode_moved(napi_env env, napi_value value, bool is_block, Value* out,
+                         Block::Exposure** leaving) {
+  View view;
+  const Encoding encoding = look_at_bytes(env, value, &view);
+  if (encoding != Encoding::kDone) return "ERR_HEDDLE_VALUE";
+  Block* block = nullptr;
+  if (is_block) {
+    block = Block::of(view.data);
+    block->retain();
+    *leaving = block->exchange_exposure(nullptr);
+  } else {
+    block = Block::make(view.length, false);
+    if (block == nullptr) return "ERR_HEDDLE_MEMORY";
+    if (view.length != 0) std::memcpy(block->data(), view.data, view.length);
+  }
+  out->set_block(block, view.length, view.shape);
+  return nullptr;
 }
 
 std::string string_from_js(napi_env env, napi_value value) {

@@ -20,6 +20,16 @@ struct Refusal {
 // False, with the reason, when the value is not what `spec` describes.
 bool encode(napi_env env, napi_value value, const ArgumentSpec& spec, Value* out, Refusal* refusal);
 
+// Whether a value that did not come through encode is what `spec` describes, and the words if not.
+bool fits(const ArgumentSpec& spec, const Value& value);
+void describe_refusal(napi_env env, napi_value value, const ArgumentSpec& spec, Refusal* refusal);
+
+// Bytes that are given away: as a block of ours, if the view begins where one does, else copied into
+// one. What the buffer knew of the block is in *leaving, until the caller has said whether it leaves.
+// nullptr, or the code of an error.
+const char* encode_moved(napi_env env, napi_value value, bool is_block, Value* out,
+                         Block::Exposure** leaving);
+
 // nullptr if JavaScript refuses the memory; an exception is then pending.
 napi_value decode(napi_env env, const Value& value);
 

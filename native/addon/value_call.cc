@@ -53,6 +53,17 @@ bool read_value(const JsCall& call, Mode mode, napi_value given, Value* out) {
       out->set_handle(call.environment->handle_at(static_cast<uint32_t>(id)));
       return true;
     }
+    case Mode::kMoved:
+    case Mode::kCopied:
+      if (const char* code = encode_moved(call.env, given, mode == Mode::kMoved, out,
+                                          &call.environment->leaving)) {
+        const bool gone = std::strcmp(code, "ERR_HEDDLE_VALUE") == 0;
+        call.environment->throw_error(
+            code, gone ? "expected bytes to move, got some whose memory was transferred away"
+                       : "expected memory for a value, got none");
+        return false;
+      }
+      return true;
     case Mode::kScratch: {
       double length = 0;
       napi_get_value_double(call.env, given, &length);

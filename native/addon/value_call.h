@@ -13,6 +13,8 @@ enum class Mode : uint32_t {
   kScratch,  // a message of so many bytes in the scratch
   kBytes,    // a message in a Uint8Array
   kHandle,   // a handle, by its number
+  kMoved,    // a view of a block of ours
+  kCopied,   // a view of other memory, which goes into a block
 };
 
 // False with an exception pending.

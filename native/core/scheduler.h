@@ -93,6 +93,8 @@ class Scheduler {
   void note_foreign_running(int32_t delta) noexcept {
     foreign_running_.fetch_add_relaxed(static_cast<uint32_t>(delta));
   }
+  // True if somebody may use a core for spinning without keeping it from others.
+  bool may_spin() const noexcept;
   // Something outside may still wake fibers, so their waiting is no deadlock.
   void note_outside_waker(int32_t delta) noexcept {
     outside_wakers_.fetch_add_acq_rel(static_cast<uint32_t>(delta));
@@ -149,7 +151,6 @@ class Scheduler {
                        bool* declined) noexcept;
   bool try_begin_search(Machine* machine) noexcept;
   void end_search(Machine* machine) noexcept;
-  bool may_spin() const noexcept;
   bool sleep_idle(Machine* machine) noexcept;
   bool work_visible(Processor* own) const noexcept;
   void settle(Machine* machine) noexcept;

@@ -39,6 +39,10 @@ void run(KernelCall& call) {
     case ValueKind::kBytes:
       copy_memory(result.set_bytes(bytes.length, value.shape()), bytes);
       break;
+    case ValueKind::kBlock:
+      value.block()->retain();
+      result.set_block(value.block(), bytes.length, value.shape());
+      break;
     case ValueKind::kHandle:
       result.set_handle(value.handle());
       break;

@@ -52,7 +52,7 @@ void run_map(KernelCall& call) {
   const CloseAtEnd close(call, 1);
   double count = 0;
   for (Value value; from.receive(&value); ++count) {
-    if (value.kind() != ValueKind::kBytes) {
+    if (!value.is_bytes()) {
       throw std::invalid_argument("expected bytes from the channel, got another value");
     }
     Value digest;

@@ -26,6 +26,10 @@ void Value::release() noexcept {
     target_->release();
     return;
   }
+  if (kind() == ValueKind::kBlock) {
+    block_->release();
+    return;
+  }
   if (kind() == ValueKind::kMessage) {
     auto* message = reinterpret_cast<Message*>(memory_);
     for (uint64_t i = 0; i < message->handle_count; ++i) message->handles()[i].target->release();
@@ -34,6 +38,7 @@ void Value::release() noexcept {
 }
 
 ByteSpan Value::bytes() const noexcept {
+  if (kind() == ValueKind::kBlock) return {block_->data(), length_};
   if (kind() != ValueKind::kMessage) return {memory_, length_};
   return {reinterpret_cast<Message*>(memory_)->bytes(), length_};
 }
@@ -53,6 +58,12 @@ unsigned char* Value::allocate(ValueKind kind, uint8_t flag, size_t length) noex
   memory_ = memory;
   length_ = length;
   return memory;
+}
+
+void Value::set_block(Block* block, size_t length, BytesShape shape) noexcept {
+  become(ValueKind::kBlock, static_cast<uint8_t>(shape));
+  block_ = block;
+  length_ = length;
 }
 
 void Value::set_handle(HandleRef handle) noexcept {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 
+#include "kernels/block.h"
 #include "sync/waitable.h"
 
 namespace heddle {
@@ -22,6 +23,7 @@ enum class ValueKind : uint8_t {
   kBytes,
   kHandle,   // of something that can be waited for
   kMessage,  // an object as lib/codec.ts writes it, with the handles in it
+  kBlock,    // bytes that were moved
 };
 
 // What the bytes were to JavaScript, and become again.
@@ -87,8 +89,12 @@ class Value {
   double number() const noexcept { return number_; }
   bool is_negative() const noexcept { return flag_ != 0; }  // of a bigint
   BytesShape shape() const noexcept { return static_cast<BytesShape>(flag_); }
-  // Of a bigint, a string (2 bytes per unit), bytes or a message (without its handles).
+  bool is_bytes() const noexcept {
+    return kind() == ValueKind::kBytes || kind() == ValueKind::kBlock;
+  }
+  // Of a bigint, a string (2 bytes per unit), bytes, moved or not, or a message (without handles).
   ByteSpan bytes() const noexcept;
+  Block* block() const noexcept { return block_; }
   HandleRef handle() const noexcept { return {target_, static_cast<HandleKind>(flag_)}; }
   // The handles in a message, which stay its own.
   const HandleRef* handles(uint32_t* count) const noexcept;
@@ -111,6 +117,8 @@ class Value {
   unsigned char* set_bytes(size_t length, BytesShape shape = BytesShape::kUint8Array) noexcept;
   // For a result whose length is known only in the end: at most as long as it was made.
   void shorten(size_t length) noexcept { length_ = length; }
+  // Takes over the caller's reference; the first `length` bytes are the value.
+  void set_block(Block* block, size_t length, BytesShape shape) noexcept;
   // Retains the target.
   void set_handle(HandleRef handle) noexcept;
   // Retains the targets of the handles; room for `length` bytes, to be written by the caller.
@@ -139,6 +147,7 @@ class Value {
     double number_;
     unsigned char* memory_;
     Waitable* target_;
+    Block* block_;
     uint64_t bits_;
   };
 };

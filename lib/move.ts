@@ -1,0 +1,77 @@
+// Bytes that are given away instead of copied.
+//
+// heddle's own memory (`alloc`, and whatever was received by a move) goes from isolate to isolate,
+// fiber and kernel as it is. Node-API cannot take the memory of other buffers: theirs is copied once,
+// and then detached, so that it reads the same to the giver.
+import { binding } from './binding.js';
+import { describe, HeddleError, nativeError } from './errors.js';
+import { wholeNumber } from './refuse.js';
+
+const blocks = new WeakSet<ArrayBuffer>();
+
+/** From now on the buffer counts as heddle's own. */
+export function noteBlock<T extends ArrayBuffer | ArrayBufferView>(bytes: T): T {
+  blocks.add(ArrayBuffer.isView(bytes) ? (bytes.buffer as ArrayBuffer) : bytes);
+  return bytes;
+}
+
+const kMostBytes = 2 ** 32;
+
+/** Bytes of heddle's own, zeroed, that `move` gives away without a copy; 0 to 2³² of them. */
+export function alloc(byteLength: number): Uint8Array {
+  wholeNumber(byteLength, 'byteLength', 0, kMostBytes);
+  const buffer = binding.allocate(byteLength);
+  if (buffer === undefined) throw nativeError('ERR_HEDDLE_MEMORY');
+  return new Uint8Array(noteBlock(buffer));
+}
+
+/** What `move` gives; it arrives as the bytes that it stands for. */
+export class Moved<T extends ArrayBufferView | ArrayBuffer> {
+  /** @internal */
+  readonly bytes: T;
+  constructor(bytes: T) {
+    this.bytes = bytes;
+  }
+}
+
+/**
+ * Gives bytes away: wherever the result is sent, they arrive there, and here they are gone (their
+ * buffer is detached). A view of a part of its buffer, such as a pooled Buffer, is only copied.
+ *
+ * @example
+ * await spawn(kernels.sha256, move(bytes));
+ */
+export function move<T extends ArrayBufferView | ArrayBuffer>(bytes: T): T {
+  if (!(ArrayBuffer.isView(bytes) || bytes instanceof ArrayBuffer)) {
+    throw new HeddleError('ERR_HEDDLE_VALUE', `move: expected bytes, got ${describe(bytes)}`);
+  }
+  return new Moved(bytes) as unknown as T;
+}
+
+/** Whether the bytes are all of their buffer, so that this may be detached. */
+function isWhole(bytes: ArrayBufferView | ArrayBuffer): boolean {
+  return !ArrayBuffer.isView(bytes) || bytes.byteLength === bytes.buffer.byteLength;
+}
+
+/** Whether they can go as they are. */
+export function isBlock(bytes: ArrayBufferView | ArrayBuffer): boolean {
+  return ArrayBuffer.isView(bytes)
+    ? isWhole(bytes) && blocks.has(bytes.buffer as ArrayBuffer)
+    : blocks.has(bytes);
+}
+
+/** For whoever stays in this isolate: the bytes in a buffer of their own, and the giver's is gone. */
+export function moveHere<T extends ArrayBufferView | ArrayBuffer>({ bytes }: Moved<T>): T {
+  if (!isWhole(bytes)) return structuredClone(bytes);
+  const buffer = (ArrayBuffer.isView(bytes) ? bytes.buffer : bytes) as ArrayBuffer;
+  const wasBlock = blocks.has(buffer);
+  const arrived = structuredClone(bytes, { transfer: [buffer] });
+  return wasBlock ? noteBlock(arrived) : arrived;
+}
+
+/** After they have been given to native code, which has taken them or not. */
+export function leave(bytes: ArrayBufferView | ArrayBuffer, wasTaken: boolean): void {
+  const buffer = ArrayBuffer.isView(bytes) ? bytes.buffer : bytes;
+  const goes = wasTaken && isWhole(bytes) && buffer instanceof ArrayBuffer;
+  binding.leave(goes ? buffer : undefined);
+}
