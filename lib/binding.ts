@@ -130,7 +130,7 @@ export interface Binding {
   kernels(): NativeKernelInfo[];
 
   // Handles: see handle.ts. -1: without memory.
-  makeHandle(kind: number, number: number): number;
+  makeHandle(kind: number, number: number, most: number): number;
   dropHandle(id: number): void;
   /** Length, count or permits; capacity; closed or locked; poisoned (0 to 3). */
   lookAt(id: number, what: number): number;
@@ -159,6 +159,8 @@ export interface Binding {
     timeoutMs: number,
     sleeps: boolean,
   ): void;
+  trySend(id: number, mode: number, given: unknown): void;
+  tryReceive(id: number): void;
   /** The cases are in `entries` (id, queue, mode) and `values`. */
   waitForAny(slot: number, count: number, timeoutMs: number): void;
   cancelWait(slot: number): boolean;

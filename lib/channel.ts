@@ -23,6 +23,11 @@ export type Received<T> = { readonly ok: true; readonly value: T } | { readonly 
 export interface ChannelOptions {
   /** For reports and errors. */
   name?: string;
+  /**
+   * It sizes itself between `capacity` and this: doubles when senders and receivers wait for each
+   * other by turns, halves when it has long been nearly empty. Default: it does not.
+   */
+  maxCapacity?: number;
 }
 
 const kMaxCapacity = 2 ** 26;
@@ -156,7 +161,8 @@ const checkBytes = elementCheck(
  */
 export class Channel<T> extends Shareable implements AsyncIterable<T> {
   readonly name: string;
-  readonly capacity: number;
+  readonly #capacity: number;
+  readonly #maxCapacity: number;
   #local: LocalChannel | undefined;
   #id = -1;
   #check: Check | undefined;
@@ -165,12 +171,14 @@ export class Channel<T> extends Shareable implements AsyncIterable<T> {
   /** `capacity`: 0 to 2²⁶ values. */
   constructor(capacity = 0, options: ChannelOptions = {}) {
     super();
-    this.capacity = wholeNumber(capacity, 'capacity', 0, kMaxCapacity);
+    this.#capacity = wholeNumber(capacity, 'capacity', 0, kMaxCapacity);
     if (typeof options !== 'object' || options === null) refuse('options', 'an object', options);
     const { name } = options;
     if (name !== undefined && typeof name !== 'string') refuse('name', 'a string', name);
     this.name = name ?? 'channel';
-    this.#local = new LocalChannel(capacity);
+    const { maxCapacity = capacity } = options;
+    this.#maxCapacity = wholeNumber(maxCapacity, 'maxCapacity', capacity, kMaxCapacity);
+    this.#local = new LocalChannel(capacity, maxCapacity);
   }
 
   /** Of numbers; anything else is refused. */
@@ -228,12 +236,11 @@ export class Channel<T> extends Shareable implements AsyncIterable<T> {
   #share(): void {
     const local = this.#local!;
     Channel.#checkItems(this, new Set());
-    const id = binding.makeHandle(HandleKind.channel, this.capacity);
+    const id = binding.makeHandle(HandleKind.channel, this.#capacity, this.#maxCapacity);
     if (id < 0) throw waits.waitError(WaitStatus.noMemory, 'share');
     this.#id = id; // what lies in it may hold it
     for (const item of local.items) {
-      const given = waits.give(item);
-      waits.tryOn(id, kSenders, waits.givenMode, given);
+      waits.trySend(id, item);
     }
     this.#local = undefined;
     abandoned.unregister(local);
@@ -253,6 +260,10 @@ export class Channel<T> extends Shareable implements AsyncIterable<T> {
     if (signal?.aborted) return Promise.reject(signal.reason as Error);
     const local = this.#local;
     if (local === undefined) {
+      const status = waits.trySend(this.#id, value);
+      settleLocal();
+      if (status === WaitStatus.done) return waits.kResolved;
+      if (status === WaitStatus.closed) return Promise.reject(waits.waitError(status, 'send'));
       const given = waits.give(value);
       return waits.waitOn(this.#id, kSenders, waits.givenMode, given, signal, -1, sentOf);
     }
@@ -269,7 +280,7 @@ export class Channel<T> extends Shareable implements AsyncIterable<T> {
     if (signal?.aborted) return Promise.reject(signal.reason as Error);
     const local = this.#local;
     if (local === undefined) {
-      const status = waits.tryOn(this.#id, kReceivers, Mode.none, undefined);
+      const status = waits.tryReceive(this.#id);
       if (status === WaitStatus.done) {
         const value = waits.takenValue() as T;
         settleLocal();
@@ -311,8 +322,7 @@ export class Channel<T> extends Shareable implements AsyncIterable<T> {
     const local = this.#local;
     let status: number;
     if (local === undefined) {
-      const given = waits.give(value);
-      status = waits.tryOn(this.#id, kSenders, waits.givenMode, given);
+      status = waits.trySend(this.#id, value);
       settleLocal();
     } else if (value instanceof Moved) {
       if (!local.canSend()) return false;
@@ -330,7 +340,7 @@ export class Channel<T> extends Shareable implements AsyncIterable<T> {
     const local = this.#local;
     const status =
       local === undefined
-        ? waits.tryOn(this.#id, kReceivers, Mode.none, undefined)
+        ? waits.tryReceive(this.#id)
         : local.receiveNow();
     if (status === WaitStatus.notReady) return undefined;
     let value: unknown;
@@ -461,6 +471,11 @@ export class Channel<T> extends Shareable implements AsyncIterable<T> {
 
   get closed(): boolean {
     return this.#local?.closed ?? binding.lookAt(this.#id, 2) !== 0;
+  }
+
+  /** How many values it has room for. */
+  get capacity(): number {
+    return this.#local?.capacity ?? binding.lookAt(this.#id, 1);
   }
 
   /** How many values lie in it. */

@@ -170,7 +170,7 @@ onHandle(HandleKind.context, (handle) => new Context(handle));
 
 /** A root: never done, without values. */
 export function background(): Context {
-  const id = binding.makeHandle(HandleKind.context, 0);
+  const id = binding.makeHandle(HandleKind.context, 0, 0);
   if (id < 0) throw contextFailed();
   return adopt(new Context(new Arrived(id)), id);
 }

@@ -67,17 +67,46 @@ export class WaitQueue {
 export let received: unknown;
 
 const kCompactAt = 1024;
+const kShrinkAfter = 1024;
 
 export class LocalChannel {
-  readonly capacity: number;
+  capacity: number;
   readonly receivers = new WaitQueue();
   readonly senders = new WaitQueue();
   closed = false;
   #items: unknown[] = [];
   #head = 0;
+  // How it sizes itself: see native/sync/channel.h.
+  readonly #minCapacity: number;
+  readonly #maxCapacity: number;
+  #wasEmpty = false;
+  #receives = 0;
+  #highest = 0;
 
-  constructor(capacity: number) {
+  constructor(capacity: number, maxCapacity = capacity) {
     this.capacity = capacity;
+    this.#minCapacity = capacity;
+    this.#maxCapacity = maxCapacity;
+  }
+
+  #grow(): boolean {
+    if (!this.#wasEmpty || this.capacity >= this.#maxCapacity) return false;
+    this.capacity = Math.min(Math.max(2 * this.capacity, 1), this.#maxCapacity);
+    this.#wasEmpty = false;
+    return true;
+  }
+
+  #noteLevel(): void {
+    this.#highest = Math.max(this.#highest, this.length);
+    this.#receives += 1;
+    if (this.#receives < kShrinkAfter) return;
+    const half = Math.floor(this.capacity / 2);
+    if (this.#highest <= half / 2 && half >= this.#minCapacity) {
+      this.capacity = half;
+      this.#wasEmpty = false;
+    }
+    this.#receives = 0;
+    this.#highest = 0;
   }
 
   get length(): number {
@@ -109,13 +138,14 @@ export class LocalChannel {
       receiver.owner.complete(receiver.index, WaitStatus.done, value);
       return WaitStatus.done;
     }
-    if (this.length >= this.capacity) return WaitStatus.notReady;
+    if (this.length >= this.capacity && !this.#grow()) return WaitStatus.notReady;
     this.#items.push(value);
     return WaitStatus.done;
   }
 
   receiveNow(): number {
     if (this.length > 0) {
+      if (this.#maxCapacity > this.#minCapacity) this.#noteLevel();
       received = this.#shift();
       const sender = this.senders.claimFirst();
       if (sender !== undefined) {
@@ -132,11 +162,14 @@ export class LocalChannel {
       received = sender.value;
       return WaitStatus.done;
     }
+    this.#wasEmpty = true;
     return this.closed ? WaitStatus.closed : WaitStatus.notReady;
   }
 
   canSend(): boolean {
-    return this.closed || this.length < this.capacity || this.receivers.first !== undefined;
+    if (this.closed || this.length < this.capacity) return true;
+    const mayGrow = this.#wasEmpty && this.capacity < this.#maxCapacity;
+    return mayGrow || this.receivers.first !== undefined;
   }
 
   canReceive(): boolean {

@@ -22,7 +22,7 @@ export interface Held extends Disposable {
 }
 
 function makeHandle(kind: number, number = 0): number {
-  const id = binding.makeHandle(kind, number);
+  const id = binding.makeHandle(kind, number, 0);
   if (id < 0) throw waits.waitError(WaitStatus.noMemory, 'lock');
   return id;
 }

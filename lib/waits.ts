@@ -217,11 +217,31 @@ export function tryOn(id: number, queue: number, mode: number, given: unknown): 
   return state[State.status]!;
 }
 
+/** The same for the two sides of a channel. */
+export function trySend(id: number, value: unknown): number {
+  const given = give(value);
+  binding.trySend(id, givenMode, given);
+  const status = state[State.status]!;
+  settleGiven(status === WaitStatus.done);
+  return status;
+}
+
+export function tryReceive(id: number): number {
+  binding.tryReceive(id);
+  return state[State.status]!;
+}
+
 export function takenValue(): unknown {
   return readValue(state[State.valueKind]!, 0);
 }
 
 const kSliceMs = 20;
+
+// A function of its own: V8 looks at each call whether the thread is to be terminated, but in a loop
+// that is interpreted only once in a while.
+function sleepSlice(slot: number): boolean {
+  return binding.sleepOn(slot, kSliceMs);
+}
 
 /**
  * The thread itself waits, in slices, between which `terminate()` and signals get their chance.
@@ -239,7 +259,7 @@ export function waitSync(
     binding.waitOn(id, queue, mode, given, slot, -1, true);
     settleGiven(isTaken(state[State.status]!));
     if (state[State.status] !== WaitStatus.pending) return state[State.status]!;
-    while (!binding.sleepOn(slot, kSliceMs)) {
+    while (!sleepSlice(slot)) {
       if (signal?.aborted && binding.cancelWait(slot)) throw signal.reason;
     }
     return state[State.status]!;

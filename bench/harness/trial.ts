@@ -16,6 +16,8 @@ async function load(program: Trial['program']): Promise<Benchmarks> {
   switch (program) {
     case 'javascript':
       return (await import('./javascript.js')).benchmarks;
+    case 'messages':
+      return (await import('./messages.js')).benchmarks;
     case 'promise':
       return (await import('../peers/node/promise.js')).benchmarks;
     case 'worker':

@@ -4,6 +4,7 @@ import { capacity } from './capacity.js';
 import { channel } from './channel.js';
 import { create } from './create.js';
 import { memory } from './memory.js';
+import { messages } from './messages.js';
 import { pingpong } from './pingpong.js';
 import { preempt } from './preempt.js';
 import { selectAmong } from './select.js';
@@ -26,4 +27,5 @@ export const scenarios: readonly Scenario[] = [
   channel,
   capacity,
   selectAmong,
+  messages,
 ];

@@ -42,6 +42,8 @@ napi_value initialise(napi_env env, napi_value exports) {
       {"makeHandle", js_make_handle},
       {"dropHandle", js_drop_handle},
       {"waitOn", js_wait_on},
+      {"trySend", js_try_send},
+      {"tryReceive", js_try_receive},
       {"waitForAny", js_wait_for_any},
       {"cancelWait", js_cancel_wait},
       {"sleepOn", js_sleep_on},

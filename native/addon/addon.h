@@ -19,6 +19,8 @@ napi_value js_sleep(napi_env env, napi_callback_info info);
 napi_value js_make_handle(napi_env env, napi_callback_info info);
 napi_value js_drop_handle(napi_env env, napi_callback_info info);
 napi_value js_wait_on(napi_env env, napi_callback_info info);
+napi_value js_try_send(napi_env env, napi_callback_info info);
+napi_value js_try_receive(napi_env env, napi_callback_info info);
 napi_value js_wait_for_any(napi_env env, napi_callback_info info);
 napi_value js_cancel_wait(napi_env env, napi_callback_info info);
 napi_value js_sleep_on(napi_env env, napi_callback_info info);

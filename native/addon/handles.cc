@@ -23,12 +23,13 @@ void drop_value(Cell* cell) noexcept {
   value.move_from(*cell);
 }
 
-Waitable* make_target(HandleKind kind, double number) noexcept {
+Waitable* make_target(HandleKind kind, double number, double most) noexcept {
   constexpr bool kTracked = true;
   switch (kind) {
     case HandleKind::kChannel: {
       ChannelOptions options;
       options.capacity = static_cast<uint32_t>(number);
+      options.max_capacity = static_cast<uint32_t>(most);
       options.is_tracked = kTracked;
       options.drop = drop_value;
       return ChannelCore::create(options);
@@ -78,8 +79,8 @@ void sweep_tokens(void*) noexcept {
 
 }  // namespace
 
-HandleRef make_handle(HandleKind kind, double number) noexcept {
-  return HandleRef{make_target(kind, number), kind};
+HandleRef make_handle(HandleKind kind, double number, double most) noexcept {
+  return HandleRef{make_target(kind, number, most), kind};
 }
 
 void give_back_held(HandleRef handle, const int64_t held[2]) noexcept {

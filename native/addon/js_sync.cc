@@ -28,6 +28,12 @@ namespace {
 // State::kStatus beyond those of WaitStatus; lib/waits.ts has them as well.
 enum : uint32_t { kPending = 8, kNotReady = 9, kThrown = 10 };
 
+uint32_t status_of_try(Readiness readiness) noexcept {
+  if (readiness == Readiness::kNotReady) return kNotReady;
+  return static_cast<uint32_t>(readiness == Readiness::kDone ? WaitStatus::kDone
+                                                             : WaitStatus::kClosed);
+}
+
 constexpr uint32_t kNoSlot = UINT32_MAX;
 
 napi_value make_number(napi_env env, double number) {
@@ -168,11 +174,11 @@ void try_or_wait(const JsCall& call, SelectCase* cases, uint32_t count, uint32_t
 
 }  // namespace
 
-// makeHandle(kind, number): its number, or -1 without memory.
+// makeHandle(kind, number, most): its number, or -1 without memory.
 napi_value js_make_handle(napi_env env, napi_callback_info info) {
   const JsCall call(env, info);
   runtime();
-  const HandleRef handle = make_handle(static_cast<HandleKind>(call.index(0)), call.number(1));
+  const HandleRef handle = make_handle(static_cast<HandleKind>(call.index(0)), call.number(1), call.number(2));
   if (handle.target == nullptr) return make_number(env, -1);
   return make_number(env, call.environment->add_handle(handle));
 }
@@ -196,6 +202,41 @@ napi_value js_wait_on(napi_env env, napi_callback_info info) {
   bool sleeps = false;
   napi_get_value_bool(env, call.arguments[6], &sleeps);
   try_or_wait(call, &only, 1, call.index(4), call.number(5), sleeps);
+  return nullptr;
+}
+
+// trySend(id, mode, value): what most sends are, without the rest of waitOn.
+napi_value js_try_send(napi_env env, napi_callback_info info) {
+  const SyncCall call(env, info);
+  uint32_t& status = call.environment->state()[Environment::kStatus];
+  auto* channel = static_cast<ChannelCore*>(call.environment->handle_at(call.index(0)).target);
+  Value value;
+  status = kThrown;
+  if (!read_value(call, static_cast<Mode>(call.index(1)), call.arguments[2], &value)) {
+    return nullptr;
+  }
+  Cell cell;
+  value.move_to(&cell);
+  const Readiness readiness = channel->try_send(cell);
+  if (readiness != Readiness::kDone) value.move_from(cell);
+  status = status_of_try(readiness);
+  return nullptr;
+}
+
+// tryReceive(id)
+napi_value js_try_receive(napi_env env, napi_callback_info info) {
+  const SyncCall call(env, info);
+  uint32_t* const state = call.environment->state();
+  auto* channel = static_cast<ChannelCore*>(call.environment->handle_at(call.index(0)).target);
+  Cell cell;
+  const Readiness readiness = channel->try_receive(&cell);
+  state[Environment::kStatus] = status_of_try(readiness);
+  if (readiness != Readiness::kDone) return nullptr;
+  Value value;
+  value.move_from(cell);
+  size_t offset = 0;
+  state[Environment::kValueKind] =
+      call.environment->write_value(value, 0, &offset, call.environment->values());
   return nullptr;
 }
 
@@ -273,10 +314,7 @@ napi_value js_send_numbers(napi_env env, napi_callback_info info) {
   }
   channel->unlock();
   served.resume_all();
-  call.environment->state()[Environment::kStatus] =
-      readiness == Readiness::kDone     ? static_cast<uint32_t>(WaitStatus::kDone)
-      : readiness == Readiness::kClosed ? static_cast<uint32_t>(WaitStatus::kClosed)
-                                        : kNotReady;
+  call.environment->state()[Environment::kStatus] = status_of_try(readiness);
   return make_number(env, sent);
 }
 
@@ -307,8 +345,7 @@ napi_value js_receive_many(napi_env env, napi_callback_info info) {
   }
   const auto count = static_cast<double>(batch.size());
   batch.clear();
-  environment.state()[Environment::kStatus] =
-      readiness == Readiness::kClosed ? static_cast<uint32_t>(WaitStatus::kClosed) : kNotReady;
+  environment.state()[Environment::kStatus] = status_of_try(readiness);
   return make_number(env, count);
 }
 
@@ -419,7 +456,7 @@ napi_value js_cancel_context(napi_env env, napi_callback_info info) {
   const auto mode = static_cast<Mode>(call.index(1));
   if (!read_value(call, mode, call.arguments[2], reason.get())) return nullptr;
   if (mode == Mode::kNone) reason = nullptr;
-  return make_boolean(env, context->cancel(std::move(reason)));
+  return make_boolean(env, context->cancel(reason));
 }
 
 // contextReason(id): true if there is one; it is where received values are.

@@ -69,7 +69,15 @@ PromiseWait* PromiseWait::make(Environment* environment, uint32_t slot, uint32_t
 bool PromiseWait::start(bool sleeping, const SelectCase* cases, uint32_t count) noexcept {
   sleeps = sleeping;
   describe_cases(cases, count, wait);
-  for (uint32_t i = 0; i < wait->count; ++i) wait->nodes()[i].waitable->retain();
+  for (uint32_t i = 0; i < wait->count; ++i) {
+    // As link_all counts: one handle for each waitable.
+    WaitNode& node = wait->nodes()[i];
+    node.is_holder = true;
+    for (uint32_t k = 0; k < i; ++k) {
+      if (wait->nodes()[k].waitable == node.waitable) node.is_holder = false;
+    }
+    if (node.is_holder) node.waitable->retain();
+  }
   wait->waiter = this;
   wait->epoch = epoch() + 1;
   begin_wait();
@@ -95,7 +103,9 @@ void PromiseWait::free(Magazine* stock) noexcept {
     WaitNode& node = wait->nodes()[i];
     const bool sent = &node == wait->winner && node.outcome == WaitOutcome::kDone;
     if (sends(node) && !sent) drop(&node.cell);
-    node.waitable->release();
+  }
+  for (uint32_t i = 0; i < wait->count; ++i) {
+    if (wait->nodes()[i].is_holder) wait->nodes()[i].waitable->release();
   }
   if (static_cast<void*>(wait) != static_cast<void*>(block)) std::free(wait);
   word.store_release(Waiter::make_word(WaiterState::kFree, epoch()));

@@ -6,7 +6,7 @@
 namespace heddle {
 
 ChannelCore* ChannelCore::create(const ChannelOptions& options) noexcept {
-  if (options.capacity > kMaxCapacity) return nullptr;
+  if (options.capacity > kMaxCapacity || options.max_capacity > kMaxCapacity) return nullptr;
   Cell* buffer = nullptr;
   if (options.capacity != 0) {
     buffer = static_cast<Cell*>(std::malloc(sizeof(Cell) * options.capacity));
@@ -21,6 +21,8 @@ ChannelCore::ChannelCore(const ChannelOptions& options, Cell* buffer) noexcept
     : Waitable(options.is_tracked),
       buffer_(buffer),
       capacity_(options.capacity),
+      min_capacity_(options.capacity),
+      max_capacity_(options.max_capacity),
       drop_(options.drop) {}
 
 ChannelCore::~ChannelCore() {
@@ -34,15 +36,16 @@ ChannelCore::~ChannelCore() {
 
 [[gnu::always_inline]] inline void ChannelCore::push(const Cell& cell) noexcept {
   const uint32_t length = length_.load_relaxed();
+  const uint32_t capacity = capacity_.load_relaxed();
   uint32_t tail = head_ + length;
-  if (tail >= capacity_) tail -= capacity_;
+  if (tail >= capacity) tail -= capacity;
   buffer_[tail] = cell;
   length_.store_relaxed(length + 1);
 }
 
 [[gnu::always_inline]] inline void ChannelCore::pop(Cell* cell) noexcept {
   *cell = buffer_[head_];
-  if (++head_ == capacity_) head_ = 0;
+  if (++head_ == capacity_.load_relaxed()) head_ = 0;
   length_.store_relaxed(length_.load_relaxed() - 1);
 }
 
@@ -54,7 +57,7 @@ ChannelCore::~ChannelCore() {
     serve(receiver, WaitOutcome::kDone, served);
     return Readiness::kDone;
   }
-  if (length_.load_relaxed() == capacity_) return Readiness::kNotReady;
+  if (length_.load_relaxed() == capacity_.load_relaxed() && !grow()) return Readiness::kNotReady;
   push(cell);
   return Readiness::kDone;
 }
@@ -62,6 +65,7 @@ ChannelCore::~ChannelCore() {
 [[gnu::always_inline]] inline Readiness ChannelCore::receive_locked(Cell* cell,
                                                                     Served* served) noexcept {
   if (length_.load_relaxed() != 0) {
+    if (__builtin_expect(sizes_itself(), false)) note_level();
     pop(cell);
     if (WaitNode* sender = claim_first(kSenders)) {
       push(sender->cell);
@@ -74,7 +78,40 @@ ChannelCore::~ChannelCore() {
     serve(sender, WaitOutcome::kDone, served);
     return Readiness::kDone;
   }
+  was_empty_ = true;
   return closed_.load_relaxed() ? Readiness::kClosed : Readiness::kNotReady;
+}
+
+bool ChannelCore::grow() noexcept {
+  const uint32_t capacity = capacity_.load_relaxed();
+  if (!was_empty_ || capacity >= max_capacity_) return false;
+  const uint32_t twice = capacity == 0 ? 1 : 2 * capacity;
+  return resize(twice < max_capacity_ ? twice : max_capacity_);
+}
+
+void ChannelCore::note_level() noexcept {
+  const uint32_t level = length_.load_relaxed();
+  if (level > highest_) highest_ = level;
+  if (++receives_ < kShrinkAfter) return;
+  const uint32_t half = capacity_.load_relaxed() / 2;
+  if (highest_ <= half / 2 && half >= min_capacity_) resize(half);
+  receives_ = 0;
+  highest_ = 0;
+}
+
+// Without memory it stays as it is.
+bool ChannelCore::resize(uint32_t capacity) noexcept {
+  const uint32_t length = length_.load_relaxed();
+  auto* buffer = static_cast<Cell*>(std::malloc(sizeof(Cell) * (capacity != 0 ? capacity : 1)));
+  if (buffer == nullptr) return false;
+  for (uint32_t i = 0; i < length; ++i) pop(&buffer[i]);
+  std::free(buffer_);
+  buffer_ = buffer;
+  head_ = 0;
+  length_.store_relaxed(length);
+  capacity_.store_relaxed(capacity);
+  was_empty_ = false;
+  return true;
 }
 
 Readiness ChannelCore::try_locked(uint32_t queue, Cell* cell, Served* served) noexcept {
@@ -84,7 +121,10 @@ Readiness ChannelCore::try_locked(uint32_t queue, Cell* cell, Served* served) no
 bool ChannelCore::is_ready_locked(uint32_t queue, const Cell&) const noexcept {
   if (closed_.load_relaxed()) return true;
   const uint32_t length = length_.load_relaxed();
-  if (queue == kSenders) return length < capacity_ || has_waiters(kReceivers);
+  if (queue == kSenders) {
+    const uint32_t capacity = capacity_.load_relaxed();
+    return length < capacity || has_waiters(kReceivers) || (was_empty_ && capacity < max_capacity_);
+  }
   return length != 0 || has_waiters(kSenders);
 }
 

@@ -6,6 +6,10 @@
 //   oldest cell and moves the oldest waiting sender's behind the others.
 // - A closed channel has no waiters. What it still holds is received before its end is.
 //
+// A channel may size itself. It doubles when a sender finds it full and a receiver has found it empty
+// since the last change: then it is the buffer that makes them wait for each other, not one that is
+// slower than the other. It halves when of kShrinkAfter receives none found it a quarter full.
+//
 // A cell may own memory: then `drop` frees it, for cells that nobody received.
 #pragma once
 
@@ -15,6 +19,7 @@ namespace heddle {
 
 struct ChannelOptions {
   uint32_t capacity = 0;
+  uint32_t max_capacity = 0;  // beyond `capacity`: it sizes itself between the two
   bool is_tracked = false;  // see Waitable::retain
   void (*drop)(Cell* cell) noexcept = nullptr;
 };
@@ -38,7 +43,7 @@ class ChannelCore final : public Waitable {
   bool closed() const noexcept { return closed_.load_acquire(); }
   // What others do at the same time may not be counted.
   uint32_t length() const noexcept { return length_.load_relaxed(); }
-  uint32_t capacity() const noexcept { return capacity_; }
+  uint32_t capacity() const noexcept { return capacity_.load_relaxed(); }
 
   Readiness try_locked(uint32_t queue, Cell* cell, Served* served) noexcept override;
   bool is_ready_locked(uint32_t queue, const Cell& cell) const noexcept override;
@@ -50,11 +55,22 @@ class ChannelCore final : public Waitable {
   ChannelCore(const ChannelOptions& options, Cell* buffer) noexcept;
   ~ChannelCore() override;
 
+  static constexpr uint32_t kShrinkAfter = 1024;
+
   void push(const Cell& cell) noexcept;
   void pop(Cell* cell) noexcept;
+  bool sizes_itself() const noexcept { return max_capacity_ > min_capacity_; }
+  bool grow() noexcept;
+  void note_level() noexcept;
+  bool resize(uint32_t capacity) noexcept;
 
-  Cell* const buffer_;
-  const uint32_t capacity_;
+  Cell* buffer_;
+  Atomic<uint32_t> capacity_;
+  const uint32_t min_capacity_;
+  const uint32_t max_capacity_;
+  bool was_empty_ = false;    // a receiver had to wait since the last change of size
+  uint32_t receives_ = 0;     // since the level was last looked at
+  uint32_t highest_ = 0;      // level since then
   uint32_t head_ = 0;
   Atomic<uint32_t> length_{0};
   Atomic<bool> closed_{false};

@@ -11,7 +11,17 @@ ContextCore::ContextCore(Ref<ContextCore> parent) noexcept
   if (parent_) deadline_ns_ = parent_->deadline_ns_;
 }
 
-ContextCore::~ContextCore() { unlink_from_parent(); }
+ContextCore::~ContextCore() {
+  unlink_from_parent();
+  // A loop, since a long chain of parents that end with this one would not fit on every stack.
+  ContextCore* above = parent_.detach();
+  while (above != nullptr && above->drop_handle()) {
+    above->unlink_from_parent();
+    ContextCore* const next = above->parent_.detach();
+    delete above;
+    above = next;
+  }
+}
 
 Ref<ContextCore> ContextCore::background() noexcept {
   return Ref<ContextCore>(new (std::nothrow) ContextCore(Ref<ContextCore>()));
@@ -60,6 +70,7 @@ Ref<ContextCore> ContextCore::with_deadline(uint64_t deadline_ns) noexcept {
 
 void ContextCore::on_deadline(void* context) noexcept {
   const Ref<ContextCore> self(static_cast<ContextCore*>(context));
+  self->timer_fired_.store_release(true);
   self->finish(ContextError::kDeadline, nullptr);
 }
 
@@ -124,11 +135,12 @@ bool ContextCore::finish_one(ContextError error, const ContextReason& reason, co
   unlock();
   served.resume_all();
   unlink_from_parent();
-  if (stop_timer(Scheduler::running(), timer_)) release();
+  // One that has fired may do so before its handle is stored.
+  if (!timer_fired_.load_acquire() && stop_timer(Scheduler::running(), timer_)) release();
   return true;
 }
 
-bool ContextCore::finish(ContextError error, ContextReason reason) noexcept {
+bool ContextCore::finish(ContextError error, const ContextReason& reason) noexcept {
   Caller caller;
   ContextCore* next = nullptr;
   const bool first = finish_one(error, reason, caller, &next);

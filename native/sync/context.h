@@ -31,8 +31,8 @@ class ContextCore final : public Waitable {
   Ref<ContextCore> with_value(const void* key, std::shared_ptr<void> value) noexcept;
 
   // True for the one who made it done; false if it was.
-  bool cancel(ContextReason reason = nullptr) noexcept {
-    return finish(ContextError::kCancelled, std::move(reason));
+  bool cancel(const ContextReason& reason = nullptr) noexcept {
+    return finish(ContextError::kCancelled, reason);
   }
   bool is_done() const noexcept { return error() != ContextError::kNone; }
   ContextError error() const noexcept { return error_.load_acquire(); }
@@ -60,11 +60,11 @@ class ContextCore final : public Waitable {
   Ref<ContextCore> make_child() noexcept;
   void link_to_parent() noexcept;
   void unlink_from_parent() noexcept;
-  bool finish(ContextError error, ContextReason reason) noexcept;
+  bool finish(ContextError error, const ContextReason& reason) noexcept;
   bool finish_one(ContextError error, const ContextReason& reason, const Caller& caller,
                   ContextCore** done) noexcept;
 
-  const Ref<ContextCore> parent_;
+  Ref<ContextCore> parent_;  // until the end
   Atomic<ContextError> error_{ContextError::kNone};
   // Under the parent's lock, and afterwards, when it is off the list, with whoever took it off.
   bool is_child_ = false;
@@ -76,6 +76,7 @@ class ContextCore final : public Waitable {
   // Fixed before others know it.
   uint64_t deadline_ns_ = UINT64_MAX;
   TimerHandle timer_;
+  Atomic<bool> timer_fired_{false};
   const void* key_ = nullptr;
   std::shared_ptr<void> value_;
 };

@@ -67,11 +67,6 @@ bool is_first_there(Wait* wait, const WaitNode* node) noexcept {
 void end_abandoned(Wait* wait, Machine* machine) noexcept {
   WaitNode* const nodes = wait->nodes();
   Served served(machine);
-  for (uint32_t i = 0; i < wait->count; ++i) {
-    if (wait->winner != nullptr || !nodes[i].waitable->is_abandoned()) continue;
-    nodes[i].outcome = WaitOutcome::kAbandoned;
-    wait->winner = &nodes[i];
-  }
   for (uint32_t i = 0; i < wait->count; ++i) nodes[i].waitable->unlink(&nodes[i]);
   wait->winner->waitable->abandon_all(&served);
   unlock_all(wait);
@@ -81,16 +76,20 @@ void end_abandoned(Wait* wait, Machine* machine) noexcept {
 
 bool link_all(Wait* wait, Machine* machine) noexcept {
   WaitNode* const nodes = wait->nodes();
-  bool abandoned = false;
   for (uint32_t i = 0; i < wait->count; ++i) {
     nodes[i].wait = wait;
     nodes[i].outcome = WaitOutcome::kPending;
     nodes[i].is_holder = i == 0 || is_first_there(wait, &nodes[i]);
     nodes[i].waitable->link(&nodes[i]);
-    abandoned |= nodes[i].waitable->is_abandoned();
+    // Asked once: the answer may change at any time, with the end of somebody else's wait.
+    if (__builtin_expect(nodes[i].waitable->is_abandoned(), false) && wait->winner == nullptr) {
+      nodes[i].outcome = WaitOutcome::kAbandoned;
+      wait->winner = &nodes[i];
+    }
   }
-  if (__builtin_expect(abandoned, false)) end_abandoned(wait, machine);
-  return !abandoned;
+  if (__builtin_expect(wait->winner == nullptr, true)) return true;
+  end_abandoned(wait, machine);
+  return false;
 }
 
 void unlock_all(Wait* wait) noexcept {

@@ -76,15 +76,19 @@ bool Waitable::try_retain() noexcept {
   return false;
 }
 
-void Waitable::release() noexcept {
+bool Waitable::drop_handle() noexcept {
   const RuntimeScope scope;
   Served served(scope.machine());
   lock();
   const bool was_last = handles_.fetch_sub_acq_rel(1) == 1;
   if (!was_last && is_abandoned()) abandon_all(&served);
   unlock();
+  return was_last;
+}
+
+void Waitable::release() noexcept {
   // Everybody else has left the lock, and nobody can come back.
-  if (was_last) delete this;
+  if (drop_handle()) delete this;
 }
 
 }  // namespace heddle

@@ -198,6 +198,8 @@ class Waitable {
  protected:
   explicit Waitable(bool is_tracked) noexcept : is_tracked_(is_tracked) {}
   virtual ~Waitable() = default;
+  // As release(); true if it was the last one: then the caller deletes the object.
+  bool drop_handle() noexcept;
 
  private:
   BiasedLock lock_{LockRank::kWaitable};

@@ -132,7 +132,8 @@ class Attempt {
     (note_deadline(*std::get<I>(cases_), static_cast<int>(I), &earliest), ...);
   }
   template <size_t... I>
-  void conclude_all(int index, bool done, std::index_sequence<I...>) {
+  void conclude_all([[maybe_unused]] int index, [[maybe_unused]] bool done,
+                    std::index_sequence<I...>) {
     (conclude(*std::get<I>(cases_), &described[I], index == static_cast<int>(I), done), ...);
   }
   std::tuple<Cases*...> cases_;
