@@ -134,7 +134,9 @@ export interface Binding {
   dropHandle(id: number): void;
   /** Length, count or permits; capacity; closed or locked; poisoned (0 to 3). */
   lookAt(id: number, what: number): number;
-  /** Closes, unlocks, releases, adds, ends: what the kind of handle does. False if it is refused. */
+  /**
+   * Closes, unlocks, releases, adds, ends: what the kind of handle does. False if it is refused.
+   */
   act(id: number, number: number): boolean;
   noteHeld(id: number, exclusive: number, delta: number): void;
   childContext(parent: number, timeoutMs: number): number;

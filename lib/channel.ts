@@ -6,19 +6,21 @@ import { isMainThread } from 'node:worker_threads';
 import { binding, Status } from './binding.js';
 import { shareablesIn } from './codec.js';
 import { describe, HeddleError } from './errors.js';
-import { adopt, Arrived, HandleKind, onHandle, Shareable } from './handle.js';
+import type { Arrived} from './handle.js';
+import { adopt, HandleKind, onHandle, Shareable } from './handle.js';
 import { Entry, LocalChannel, received } from './local-channel.js';
 import type { Owner } from './local-channel.js';
 import { entries, kMostAtOnce, numbers, readValue, settleLocal, state, State } from './mail.js';
 import { Moved, moveHere } from './move.js';
-import { refuse, wholeNumber } from './refuse.js';
+import { refuse, rejected, wholeNumber } from './refuse.js';
 import { follow, signalOf, unfollow } from './signals.js';
 import type { WaitOptions } from './signals.js';
 import * as waits from './waits.js';
 import { Mode, WaitStatus } from './waits.js';
 
 /** What a receive gives: a value, or that the channel is closed and nothing is left in it. */
-export type Received<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly value?: undefined };
+export type Received<T> =
+  { readonly ok: true; readonly value: T } | { readonly ok: false; readonly value?: undefined };
 
 export interface ChannelOptions {
   /** For reports and errors. */
@@ -87,7 +89,7 @@ class LocalWait implements Owner, waits.Waiting {
     try {
       this.#resolve(this.#outcome(status, value));
     } catch (error) {
-      this.#resolve(Promise.reject(error as Error));
+      this.#resolve(rejected(error));
     }
   }
 
@@ -99,7 +101,7 @@ class LocalWait implements Owner, waits.Waiting {
       this.#entry.unlink();
     }
     if (this.#signal !== undefined) unfollow(this.#signal, this);
-    this.#resolve(Promise.reject(reason as Error));
+    this.#resolve(rejected(reason));
     settleLocal();
   }
 
@@ -119,12 +121,13 @@ class LocalWait implements Owner, waits.Waiting {
       this.settle(status, 0, status === WaitStatus.done ? waits.takenValue() : undefined);
     } catch (error) {
       if (this.#signal !== undefined) unfollow(this.#signal, this);
-      this.#resolve(Promise.reject(error as Error));
+      this.#resolve(rejected(error));
     }
   }
 }
 
-// A local channel that is collected while promises wait for it: nobody can end their waits any more.
+// A local channel that is collected while promises wait for it: nobody can end their waits any
+// more.
 const abandoned = new FinalizationRegistry<LocalChannel>((local) => {
   local.abandon();
 });
@@ -257,27 +260,27 @@ export class Channel<T> extends Shareable implements AsyncIterable<T> {
   send(value: T, options?: WaitOptions): Promise<void> {
     this.#check?.(value);
     const signal = signalOf(options);
-    if (signal?.aborted) return Promise.reject(signal.reason as Error);
+    if (signal?.aborted) return rejected(signal.reason);
     const local = this.#local;
     if (local === undefined) {
       const status = waits.trySend(this.#id, value);
       settleLocal();
       if (status === WaitStatus.done) return waits.kResolved;
-      if (status === WaitStatus.closed) return Promise.reject(waits.waitError(status, 'send'));
+      if (status === WaitStatus.closed) return rejected(waits.waitError(status, 'send'));
       const given = waits.give(value);
       return waits.waitOn(this.#id, kSenders, waits.givenMode, given, signal, -1, sentOf);
     }
     const own: unknown = value instanceof Moved ? moveHere(value) : value;
     const status = local.sendNow(own);
     if (status === WaitStatus.done) return waits.kResolved;
-    if (status === WaitStatus.closed) return Promise.reject(waits.waitError(status, 'send'));
+    if (status === WaitStatus.closed) return rejected(waits.waitError(status, 'send'));
     return this.#waitLocally(local, own, true, sentOf, signal) as Promise<void>;
   }
 
   /** The next value, or `{ ok: false }` when it is closed and drained. */
   recv(options?: WaitOptions): Promise<Received<T>> {
     const signal = signalOf(options);
-    if (signal?.aborted) return Promise.reject(signal.reason as Error);
+    if (signal?.aborted) return rejected(signal.reason);
     const local = this.#local;
     if (local === undefined) {
       const status = waits.tryReceive(this.#id);
@@ -286,15 +289,7 @@ export class Channel<T> extends Shareable implements AsyncIterable<T> {
         settleLocal();
         return Promise.resolve({ ok: true, value });
       }
-      return waits.waitOn(
-        this.#id,
-        kReceivers,
-        Mode.none,
-        undefined,
-        signal,
-        -1,
-        receivedOf<T>,
-      );
+      return waits.waitOn(this.#id, kReceivers, Mode.none, undefined, signal, -1, receivedOf<T>);
     }
     const status = local.receiveNow();
     if (status === WaitStatus.done) return Promise.resolve({ ok: true, value: received as T });
@@ -338,10 +333,7 @@ export class Channel<T> extends Shareable implements AsyncIterable<T> {
   /** What is there at once; undefined if nothing is. */
   tryRecv(): Received<T> | undefined {
     const local = this.#local;
-    const status =
-      local === undefined
-        ? waits.tryReceive(this.#id)
-        : local.receiveNow();
+    const status = local === undefined ? waits.tryReceive(this.#id) : local.receiveNow();
     if (status === WaitStatus.notReady) return undefined;
     let value: unknown;
     if (status === WaitStatus.done) value = local === undefined ? waits.takenValue() : received;
@@ -366,7 +358,7 @@ export class Channel<T> extends Shareable implements AsyncIterable<T> {
 
   async #sendBatch(batch: readonly T[], signal: AbortSignal | undefined): Promise<void> {
     const options = signal === undefined ? undefined : { signal };
-    for (let at = 0; at < batch.length; ) {
+    for (let at = 0; at < batch.length;) {
       if (this.#local === undefined && typeof batch[at] === 'number') {
         at += this.#sendNumbers(batch, at);
         if (at === batch.length) return;
@@ -500,7 +492,7 @@ export class Channel<T> extends Shareable implements AsyncIterable<T> {
     return new ReadableStream<T>(
       {
         pull: (controller) =>
-          this.#pull(controller as ReadableStreamDefaultController<T>, end.signal),
+          this.#pull(controller, end.signal),
         cancel: (reason) => end.abort(reason),
       },
       { highWaterMark: 0 },

@@ -1,5 +1,5 @@
-// Objects on their way to another isolate, as bytes: a structured clone of our own, several times as
-// fast as node:v8 for the small plain objects that messages are, and with handles by reference.
+// Objects on their way to another isolate, as bytes: a structured clone of our own, several times
+// as fast as node:v8 for the small plain objects that messages are, and with handles by reference.
 //
 // What it keeps: plain objects and arrays (holes become undefined), strings, numbers, booleans,
 // bigints, null, undefined, Map, Set, Date, RegExp, bytes of every kind, errors with class name,
@@ -124,7 +124,7 @@ function writeString(text: string): void {
       return;
     }
   }
-  // eslint-disable-next-line no-control-regex -- the range of Latin-1
+   
   const isLatin1 = length > kShort && /^[\0-\xff]*$/.test(text);
   out[end++] = isLatin1 ? Tag.latin1 : Tag.utf16;
   word(length);
@@ -143,9 +143,7 @@ const kFewSeen = 8;
 
 /** True if the object has been written before, and a reference to it now. */
 function isWrittenAgain(object: object): boolean {
-  let at: number | undefined = -1;
-  if (seenMap !== undefined) at = seenMap.get(object) ?? -1;
-  else at = seen.indexOf(object);
+  const at = seenMap === undefined ? seen.indexOf(object) : (seenMap.get(object) ?? -1);
   if (at >= 0) {
     reserve(5);
     out[end++] = Tag.same;
@@ -345,8 +343,8 @@ function addHandles(found: readonly Shareable[]): Message {
 }
 
 /**
- * Throws a HeddleError that names the path to what cannot be cloned, from `name` on. `apart`: not in
- * the scratch.
+ * Throws a HeddleError that names the path to what cannot be cloned, from `name` on. `apart`: not
+ * in the scratch.
  */
 export function encodeMessage(value: unknown, apart = false, name = 'value'): Message {
   const found = writeAll(value, name);
@@ -481,8 +479,7 @@ function readError(): Error {
 
 function handleAt(index: number): Shareable {
   const begin = handleBase + 4 * index;
-  const low =
-    (input[begin]! | (input[begin + 1]! << 8) | (input[begin + 2]! << 16)) >>> 0;
+  const low = (input[begin]! | (input[begin + 1]! << 8) | (input[begin + 2]! << 16)) >>> 0;
   return handleOf(low + input[begin + 3]! * 2 ** 24);
 }
 

@@ -25,8 +25,8 @@ function contextFailed(): HeddleError {
 }
 
 /**
- * A place in a tree of contexts. It is done when it is cancelled, when its deadline has come, or when
- * its parent is done; then all that waits under it ends.
+ * A place in a tree of contexts. It is done when it is cancelled, when its deadline has come, or
+ * when its parent is done; then all that waits under it ends.
  *
  * @example
  * const { ctx, cancel } = background().withTimeout(500);
@@ -99,9 +99,8 @@ export class Context extends Shareable {
   /** The value of the nearest context, on the way to the root, that has the key. */
   value(key: unknown): unknown {
     if (key === undefined) refuse('key', 'anything but undefined', key);
-    let each: Context | undefined = this;
-    while (each !== undefined && each.#key !== key) each = each.#parent;
-    return each === undefined ? undefined : each.#value;
+    if (this.#key === key) return this.#value;
+    return this.#parent === undefined ? undefined : this.#parent.value(key);
   }
 
   /** True once it has ended. Asks a shared word, so it works in a synchronous loop as well. */

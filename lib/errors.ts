@@ -9,7 +9,8 @@ export const errorCodes = {
   },
   ERR_HEDDLE_VALUE: {
     cause: 'a value cannot be copied to where it should go',
-    remedy: 'pass what structuredClone takes: plain data, bytes, errors; or channels, locks, contexts',
+    remedy:
+      'pass what structuredClone takes: plain data, bytes, errors; or channels, locks, contexts',
   },
   ERR_HEDDLE_ARGUMENT: {
     cause: 'an argument has the wrong type, or there are too many or too few',

@@ -24,7 +24,9 @@ export abstract class Shareable {
   abstract toHandle(): number;
 }
 
-/** A handle that has come from elsewhere, for the object that is made for it; nobody else has one. */
+/**
+ * A handle that has come from elsewhere, for the object that is made for it; nobody else has one.
+ */
 export class Arrived {
   constructor(readonly id: number) {}
 }

@@ -34,9 +34,7 @@ function kernel<A extends unknown[], R>(name: string): Kernel<A, R> {
   const info = infos[id];
   if (info === undefined) throw new HeddleError('ERR_HEDDLE_LOAD', `the addon has no ${name}`);
   const { argumentCount, stack, any, channels } = info;
-  return Object.freeze(
-    new NativeKernel<A, R>(name, id, argumentCount > 0, stack, any, channels),
-  );
+  return Object.freeze(new NativeKernel<A, R>(name, id, argumentCount > 0, stack, any, channels));
 }
 
 export const kernels = Object.freeze({
@@ -60,15 +58,16 @@ export const kernels = Object.freeze({
   produce: kernel<[to: Channel<number>, count: number, close?: boolean], number>('produce'),
   /** Receives until the channel is closed; gives how many values came. */
   consume: kernel<[from: Channel<unknown>], number>('consume'),
-  /** Passes on what comes, until `from` is closed, then closes `to` if asked to; gives the count. */
+  /**
+   * Passes on what comes, until `from` is closed, then closes `to` if asked to; gives the count.
+   */
   relay: kernel<[from: Channel<unknown>, to: Channel<unknown>, close?: boolean], number>('relay'),
   /** Answers each value on the other channel, until `from` is closed; gives the count. */
   pingPong: kernel<[from: Channel<unknown>, to: Channel<unknown>], number>('pingPong'),
   /** Sends the SHA-256 digest of each of the bytes that come, in order; else like `relay`. */
-  mapBytes: kernel<
-    [from: Channel<Uint8Array>, to: Channel<Uint8Array>, close?: boolean],
-    number
-  >('mapBytes'),
+  mapBytes: kernel<[from: Channel<Uint8Array>, to: Channel<Uint8Array>, close?: boolean], number>(
+    'mapBytes',
+  ),
   /** Throws: what becomes of a kernel’s exceptions. */
   fail: kernel<[message: string | number], never>('fail'),
 });

@@ -1,8 +1,9 @@
 // A channel that only this isolate knows: its values are plain references, and nothing leaves the
 // thread.
 //
-// The same rules as in native/sync/channel.h, without the locks: receivers wait only while the buffer
-// is empty and nobody waits to send; senders only while it is full; the claim is the delivery.
+// The same rules as in native/sync/channel.h, without the locks: receivers wait only while the
+// buffer is empty and nobody waits to send; senders only while it is full; the claim is the
+// delivery.
 import { WaitStatus } from './waits.js';
 
 /** Whoever waits. A select may have been served elsewhere by the time it is claimed. */

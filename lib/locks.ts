@@ -1,6 +1,6 @@
 // Locks and meeting points for promises of any isolate, fibers and OS threads: the same object
-// wherever it is given. Native from the first use, so that what an isolate held when it ended can be
-// given back.
+// wherever it is given. Native from the first use, so that what an isolate held when it ended can
+// be given back.
 import { binding } from './binding.js';
 import { HeddleError } from './errors.js';
 import { adopt, Arrived, HandleKind, onHandle, Shareable } from './handle.js';
@@ -166,7 +166,9 @@ export class Semaphore extends Native {
   constructor(permits: number, arrived?: never) {
     super(
       HandleKind.semaphore,
-      (arrived as unknown) instanceof Arrived ? 0 : wholeNumber(permits, 'permits', 0, kMostPermits),
+      (arrived as unknown) instanceof Arrived
+        ? 0
+        : wholeNumber(permits, 'permits', 0, kMostPermits),
       arrived,
     );
   }
@@ -265,7 +267,9 @@ export class Barrier extends Native {
   constructor(parties: number, arrived?: never) {
     super(
       HandleKind.barrier,
-      (arrived as unknown) instanceof Arrived ? 0 : wholeNumber(parties, 'parties', 1, kMostPermits),
+      (arrived as unknown) instanceof Arrived
+        ? 0
+        : wholeNumber(parties, 'parties', 1, kMostPermits),
       arrived,
     );
   }

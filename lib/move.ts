@@ -1,8 +1,8 @@
 // Bytes that are given away instead of copied.
 //
 // heddle's own memory (`alloc`, and whatever was received by a move) goes from isolate to isolate,
-// fiber and kernel as it is. Node-API cannot take the memory of other buffers: theirs is copied once,
-// and then detached, so that it reads the same to the giver.
+// fiber and kernel as it is. Node-API cannot take the memory of other buffers: theirs is copied
+// once, and then detached, so that it reads the same to the giver.
 import { binding } from './binding.js';
 import { describe, HeddleError, nativeError } from './errors.js';
 import { wholeNumber } from './refuse.js';
@@ -60,7 +60,9 @@ export function isBlock(bytes: ArrayBufferView | ArrayBuffer): boolean {
     : blocks.has(bytes);
 }
 
-/** For whoever stays in this isolate: the bytes in a buffer of their own, and the giver's is gone. */
+/**
+ * For whoever stays in this isolate: the bytes in a buffer of their own, and the giver's is gone.
+ */
 export function moveHere<T extends ArrayBufferView | ArrayBuffer>({ bytes }: Moved<T>): T {
   if (!isWhole(bytes)) return structuredClone(bytes);
   const buffer = (ArrayBuffer.isView(bytes) ? bytes.buffer : bytes) as ArrayBuffer;

@@ -15,3 +15,9 @@ export function wholeNumber(value: unknown, name: string, least: number, most: n
   }
   return value;
 }
+
+/** A promise that is rejected with whatever the user has given as the reason. */
+export function rejected(reason: unknown): Promise<never> {
+  // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- the user's own
+  return Promise.reject(reason);
+}

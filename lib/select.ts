@@ -10,7 +10,7 @@ import { Entry, received } from './local-channel.js';
 import type { LocalChannel, Owner } from './local-channel.js';
 import { entries, kMostAtOnce, settleLocal, state, State, values } from './mail.js';
 import { Moved } from './move.js';
-import { refuse } from './refuse.js';
+import { refuse, rejected } from './refuse.js';
 import { follow, signalOf, unfollow } from './signals.js';
 import type { WaitOptions } from './signals.js';
 import * as waits from './waits.js';
@@ -42,7 +42,7 @@ export function recv<T>(channel: Channel<T>): Case<Received<T>> {
 /** To send. The result has `ok`: false if the channel is closed. */
 export function send<T>(channel: Channel<T>, value: T): Case<{ readonly ok: boolean }> {
   if (!(channel instanceof Channel)) refuse('send', 'a Channel', channel);
-  Channel.check(channel as Channel<unknown>, value);
+  Channel.check(channel, value);
   // Several cases may be given the same bytes, so they are copied when one is chosen.
   return new Case(kSends, channel, value instanceof Moved ? value.bytes : value);
 }
@@ -122,11 +122,11 @@ class Plan {
   }
 
   /**
-   * Encodes what is sent to native channels, once. That shares the channels in it, so it comes before
-   * anybody looks at which cases are native.
+   * Encodes what is sent to native channels, once. That shares the channels in it, so it comes
+   * before anybody looks at which cases are native.
    */
   encode(): void {
-    for (let isNew = true; isNew; ) {
+    for (let isNew = true; isNew;) {
       isNew = false;
       for (const [index, each] of this.cases.entries()) {
         if (each.kind !== kSends || this.modes[index] !== undefined || !isNative(each)) continue;
@@ -311,7 +311,7 @@ class Selecting implements Owner, waits.Waiting {
     try {
       this.#resolve(this.#plan.resultOf(index, status, value));
     } catch (error) {
-      this.#resolve(Promise.reject(error as Error));
+      this.#resolve(rejected(error));
     }
   }
 
@@ -343,7 +343,7 @@ class Selecting implements Owner, waits.Waiting {
     if (!this.claim()) return;
     this.#withdraw();
     if (this.#signal !== undefined) unfollow(this.#signal, this);
-    this.#resolve(Promise.reject(reason as Error));
+    this.#resolve(rejected(reason));
     settleLocal();
   }
 
@@ -357,7 +357,7 @@ class Selecting implements Owner, waits.Waiting {
     } catch (error) {
       this.#isOver = true;
       if (this.#signal !== undefined) unfollow(this.#signal, this);
-      this.#resolve(Promise.reject(error as Error));
+      this.#resolve(rejected(error));
     }
   }
 }
@@ -367,7 +367,7 @@ class Selecting implements Owner, waits.Waiting {
  * chosen. Rejects with the signal's reason; then no case has happened.
  *
  * @example
- * const r = await select({ job: recv(jobs), full: send(out, 1), tick: after(50), stop: done(ctx) });
+ * const r = await select({ job: recv(jobs), full: send(out, 1), tick: after(50), stop: done(x) });
  * switch (r.key) {
  *   case 'job':
  *     if (r.ok) use(r.value);
@@ -379,14 +379,14 @@ export function select<const C extends Cases>(
 ): Promise<Selected<C>> {
   const plan = new Plan(cases);
   const signal = signalOf(options);
-  if (signal?.aborted) return Promise.reject(signal.reason as Error);
+  if (signal?.aborted) return rejected(signal.reason);
   if (tryNow(plan)) {
     const [index, status, value] = [foundIndex, foundStatus, foundValue];
     settleLocal();
     try {
       return Promise.resolve(plan.resultOf(index, status, value) as Selected<C>);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return rejected(error);
     }
   }
   const { promise } = new Selecting(plan, signal);

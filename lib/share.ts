@@ -31,7 +31,10 @@ export function adopt<T extends Shareable>(token: ShareToken<T>): T {
       ? binding.adoptHandle(number)
       : -1;
   if (word < 0) {
-    throw new HeddleError('ERR_HEDDLE_TOKEN', `expected a token of share(), got ${describe(token)}`);
+    throw new HeddleError(
+      'ERR_HEDDLE_TOKEN',
+      `expected a token of share(), got ${describe(token)}`,
+    );
   }
   return handleOf(word) as T;
 }

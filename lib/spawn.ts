@@ -87,7 +87,10 @@ let givenModes = 0;
 const given: unknown[] = [];
 
 /** Objects and handles in the form in which native code takes them. */
-function giveArguments(kernel: NonNullable<ReturnType<typeof nativeKernel>>, args: unknown[]): void {
+function giveArguments(
+  kernel: NonNullable<ReturnType<typeof nativeKernel>>,
+  args: unknown[],
+): void {
   givenModes = 0;
   given.length = 0;
   for (const [at, value] of args.entries()) {

@@ -6,6 +6,7 @@ import { binding, Status } from './binding.js';
 import type { NativeFailure } from './binding.js';
 import { HeddleError, nativeError } from './errors.js';
 import { numbers, onTask, readValue, takeValue } from './mail.js';
+import { rejected } from './refuse.js';
 import { follow, unfollow } from './signals.js';
 
 export type TaskState = 'runnable' | 'running' | 'waiting' | 'done' | 'failed' | 'cancelled';
@@ -149,8 +150,7 @@ export class TaskPromise<T> extends Promise<T> implements Task<T> {
   }
 
   #rejectWith(reason: unknown): void {
-    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- the user's own
-    this.#resolve(Promise.reject(reason));
+    this.#resolve(rejected(reason));
   }
 
   #endCancelled(): void {

@@ -3,8 +3,8 @@ import { refuse } from './refuse.js';
 import { sleep } from './sleep.js';
 
 /**
- * Ticks: its channel has room for one, so a slow receiver misses ticks instead of getting them late.
- * It keeps the process alive until it is stopped, as an interval does.
+ * Ticks: its channel has room for one, so a slow receiver misses ticks instead of getting them
+ * late. It keeps the process alive until it is stopped, as an interval does.
  *
  * @example
  * const ticker = new Ticker(1000);

@@ -1,10 +1,11 @@
-// Waits of this isolate that native code knows: each has a slot, and ends once, by what it waited for
-// or by a cancellation.
+// Waits of this isolate that native code knows: each has a slot, and ends once, by what it waited
+// for or by a cancellation.
 import { binding, Status } from './binding.js';
 import { encodeMessage } from './codec.js';
 import { HeddleError, nativeError } from './errors.js';
 import { Shareable } from './handle.js';
 import { entries, onWait, readValue, settleLocal, state, State, values } from './mail.js';
+import { rejected } from './refuse.js';
 import { isBlock, leave, Moved } from './move.js';
 import { follow, unfollow } from './signals.js';
 
@@ -20,7 +21,16 @@ export const WaitStatus = {
 } as const;
 
 /** How a value is given to native code. */
-export const Mode = { none: 0, number: 1, any: 2, scratch: 3, bytes: 4, handle: 5, moved: 6, copied: 7 } as const;
+export const Mode = {
+  none: 0,
+  number: 1,
+  any: 2,
+  scratch: 3,
+  bytes: 4,
+  handle: 5,
+  moved: 6,
+  copied: 7,
+} as const;
 
 export const kNoSlot = 0xffff_ffff;
 
@@ -82,7 +92,7 @@ export function give(value: unknown, apart = false): unknown {
     case 'function':
     case 'symbol': {
       if (value === null || ArrayBuffer.isView(value) || value instanceof ArrayBuffer) break;
-      if (value instanceof Moved) return giveMoved(value);
+      if (value instanceof Moved) return giveMoved(value as Moved<ArrayBuffer>);
       if (value instanceof Shareable) {
         givenMode = Mode.handle;
         return value.toHandle();
@@ -143,7 +153,7 @@ export function waitOn<T>(
   timeoutMs: number,
   outcome: (status: number, value: unknown) => T,
 ): Promise<T> {
-  if (signal?.aborted) return Promise.reject(signal.reason as Error);
+  if (signal?.aborted) return rejected(signal.reason);
   const waiting = new HandleWait(outcome);
   const slot = takeSlot(waiting);
   try {
@@ -163,7 +173,7 @@ export function waitOn<T>(
       const result = outcome(status, value);
       return result === undefined ? (kResolved as Promise<T>) : Promise.resolve(result);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return rejected(error);
     }
   }
   const promise = waiting.begin(slot, signal);
@@ -197,7 +207,7 @@ class HandleWait<T> implements Waiting {
     try {
       this.#resolve!(this.#outcome(status, value));
     } catch (error) {
-      this.#resolve!(Promise.reject(error as Error));
+      this.#resolve!(rejected(error));
     }
   }
 
@@ -205,7 +215,7 @@ class HandleWait<T> implements Waiting {
     if (!binding.cancelWait(this.#slot)) return; // what it waited for came first
     giveSlot(this.#slot);
     if (this.#signal !== undefined) unfollow(this.#signal, this);
-    this.#resolve!(Promise.reject(reason as Error));
+    this.#resolve!(rejected(reason));
     settleLocal();
   }
 }
@@ -237,8 +247,8 @@ export function takenValue(): unknown {
 
 const kSliceMs = 20;
 
-// A function of its own: V8 looks at each call whether the thread is to be terminated, but in a loop
-// that is interpreted only once in a while.
+// A function of its own: V8 looks at each call whether the thread is to be terminated, but in a
+// loop that is interpreted only once in a while.
 function sleepSlice(slot: number): boolean {
   return binding.sleepOn(slot, kSliceMs);
 }

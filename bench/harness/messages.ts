@@ -1,8 +1,8 @@
-// What a message from isolate to isolate costs, as a user's code would send it: from the main thread
-// to a Worker and back, through channels or, for comparison, through a MessagePort.
+// What a message from isolate to isolate costs, as a user's code would send it: from the main
+// thread to a Worker and back, through channels or, for comparison, through a MessagePort.
 //
-// Both sides run this file. The receiver is the one that measures: it starts the clock when the first
-// message has come, so that what is measured is the steady state.
+// Both sides run this file. The receiver is the one that measures: it starts the clock when the
+// first message has come, so that what is measured is the steady state.
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { isMainThread, MessageChannel, parentPort, Worker, workerData } from 'node:worker_threads';
@@ -107,7 +107,7 @@ class Inbox {
 interface Measured {
   /** What the Worker does meanwhile. */
   readonly part: string;
-  run(link: Link, n: number, kind: Kind): Promise<number>;
+  readonly run: (link: Link, n: number, kind: Kind) => Promise<number>;
 }
 
 async function timed(n: number, body: (i: number) => Promise<unknown>): Promise<number> {
@@ -133,7 +133,7 @@ const measured: Record<string, Measured> = {
     part: 'sendBatched',
     run: async ({ there }, n) => {
       const begin = performance.now();
-      for (let got = 1; got < n; ) got += (await there.recvMany(kCapacity)).length;
+      for (let got = 1; got < n;) got += (await there.recvMany(kCapacity)).length;
       return ((performance.now() - begin) * 1e6) / (n - 1);
     },
   },

@@ -10,14 +10,7 @@ export type Peer = (typeof kPeers)[number];
 
 /** Who carries a trial out: the addon (heddle and pthread rows), or a peer's program. */
 export type Program =
-  | 'native'
-  | 'javascript'
-  | 'messages'
-  | 'promise'
-  | 'worker'
-  | 'go'
-  | 'python'
-  | 'moodycamel';
+  'native' | 'javascript' | 'messages' | 'promise' | 'worker' | 'go' | 'python' | 'moodycamel';
 
 export type Params = Readonly<Record<string, number | string>>;
 
