@@ -31,14 +31,14 @@ constexpr uint32_t kIsWait = 1u << 4;
 constexpr uint32_t kWaitStatusShift = 5;
 constexpr uint32_t kCaseShift = 8;
 
-
 uv_handle_t* handle_of(uv_async_t& handle) { return reinterpret_cast<uv_handle_t*>(&handle); }
 uv_handle_t* handle_of(uv_prepare_t& handle) { return reinterpret_cast<uv_handle_t*>(&handle); }
 uv_handle_t* handle_of(uv_check_t& handle) { return reinterpret_cast<uv_handle_t*>(&handle); }
 uv_handle_t* handle_of(uv_idle_t& handle) { return reinterpret_cast<uv_handle_t*>(&handle); }
 
-// Two threads that answer each other wake each other up each time, which takes 30 to 70 us. So after
-// mail an isolate watches for more, as long as a wake-up costs, if no core is wanted by others.
+// Two threads that answer each other wake each other up each time, which takes 30 to 70 us. So
+// after mail an isolate watches for more, as long as a wake-up costs, if no core is wanted by
+// others.
 constexpr uint64_t kWatchNs = 50'000;
 
 }  // namespace
@@ -56,9 +56,8 @@ Environment* Environment::create(napi_env env) {
   uv_check_init(loop, &self->loop_wakes_);
   uv_idle_init(loop, &self->stay_awake_);
   self->open_handles_ = 4;
-  for (uv_handle_t* handle :
-       {handle_of(self->doorbell_), handle_of(self->loop_sleeps_), handle_of(self->loop_wakes_),
-        handle_of(self->stay_awake_)}) {
+  for (uv_handle_t* handle : {handle_of(self->doorbell_), handle_of(self->loop_sleeps_),
+                              handle_of(self->loop_wakes_), handle_of(self->stay_awake_)}) {
     handle->data = self;
     uv_unref(handle);
   }
@@ -317,13 +316,15 @@ void Environment::write_wait(PromiseWait* wait, uint32_t at, size_t* offset, nap
     numbers_[at] = cell.bytes[0];
   }
   entries_[2 * at] = wait->slot;
-  entries_[2 * at + 1] = status | kIsWait | (static_cast<uint32_t>(end.status) << kWaitStatusShift) |
+  entries_[2 * at + 1] = status | kIsWait |
+                         (static_cast<uint32_t>(end.status) << kWaitStatusShift) |
                          (end.index << kCaseShift);
   forget_wait(wait);
   wait->free(&wait_stock_);
 }
 
-uint32_t Environment::write_value(const Value& value, uint32_t at, size_t* offset, napi_value values) {
+uint32_t Environment::write_value(const Value& value, uint32_t at, size_t* offset,
+                                  napi_value values) {
   napi_handle_scope scope = nullptr;
   switch (value.kind()) {
     case ValueKind::kUndefined:
@@ -413,8 +414,7 @@ napi_value failure_to_js(napi_env env, const TaskRecord& record) {
 
 }  // namespace
 
-void Environment::write_result(TaskRecord* record, uint32_t at, size_t* offset,
-                               napi_value values) {
+void Environment::write_result(TaskRecord* record, uint32_t at, size_t* offset, napi_value values) {
   uint32_t status = kFailed;
   if (record->outcome == TaskOutcome::kCancelled) {
     status = kCancelled;
@@ -522,8 +522,8 @@ void Environment::end_waits() {
 }
 
 void Environment::close_handles() {
-  for (uv_handle_t* handle : {handle_of(doorbell_), handle_of(loop_sleeps_),
-                              handle_of(loop_wakes_), handle_of(stay_awake_)}) {
+  for (uv_handle_t* handle : {handle_of(doorbell_), handle_of(loop_sleeps_), handle_of(loop_wakes_),
+                              handle_of(stay_awake_)}) {
     uv_close(handle, on_handle_closed);
   }
 }

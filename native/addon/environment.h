@@ -130,9 +130,9 @@ class Environment {
   napi_ref values_ = nullptr;
   uint32_t* entries_ = nullptr;
   double* numbers_ = nullptr;
-  uint32_t capacity_ = 0;               // tasks that fit into the two arrays
-  Mail* batch_ = nullptr;               // taken from the mailbox, not yet written
-  Mail* local_first_ = nullptr;         // delivered here
+  uint32_t capacity_ = 0;        // tasks that fit into the two arrays
+  Mail* batch_ = nullptr;        // taken from the mailbox, not yet written
+  Mail* local_first_ = nullptr;  // delivered here
   Mail** local_end_ = &local_first_;
   std::vector<TaskRecord*> by_slot_;    // all that were started and not retired
   TaskRecord* free_records_ = nullptr;  // linked by `next`

@@ -1,5 +1,5 @@
-// Things that can be waited for, as JavaScript names them: made, looked at, acted on, given to other
-// isolates.
+// Things that can be waited for, as JavaScript names them: made, looked at, acted on, given to
+// other isolates.
 #pragma once
 
 #include "kernels/value.h"

@@ -38,8 +38,8 @@ bool check_count(const JsCall& call, const Kernel& kernel, uint32_t count) {
 }
 
 // Copies the arguments into the record; false with an exception pending.
-bool read_arguments(const JsCall& call, const napi_value* values, uint32_t count,
-                    uint32_t modes, TaskRecord* record) {
+bool read_arguments(const JsCall& call, const napi_value* values, uint32_t count, uint32_t modes,
+                    TaskRecord* record) {
   const Kernel& kernel = *record->kernel;
   if (!check_count(call, kernel, count)) return false;
   if (count == 0) return true;
@@ -111,8 +111,8 @@ napi_value js_spawn(napi_env env, napi_callback_info info) {
   return start_or_take_back(call, record, 0, 0);
 }
 
-// spawnWith(kernel, slot, mode, stackBytes, name, count, modes, first, second, third): 0 bytes = the
-// default; `modes`: how each argument is given, 4 bits each (see value_call.h).
+// spawnWith(kernel, slot, mode, stackBytes, name, count, modes, first, second, third): 0 bytes =
+// the default; `modes`: how each argument is given, 4 bits each (see value_call.h).
 napi_value js_spawn_with(napi_env env, napi_callback_info info) {
   const JsCall call(env, info);
   TaskRecord* record = call.environment->take_record(call.index(1));
@@ -143,8 +143,8 @@ napi_value js_state(napi_env env, napi_callback_info info) {
   return result;
 }
 
-// kernels(): their names, how many arguments each may have, and which of them may be anything or are
-// channels (a bit each), in the order of their ids.
+// kernels(): their names, how many arguments each may have, and which of them may be anything or
+// are channels (a bit each), in the order of their ids.
 napi_value js_kernels(napi_env env, napi_callback_info) {
   napi_value list = nullptr;
   napi_create_array(env, &list);

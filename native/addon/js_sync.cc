@@ -178,7 +178,8 @@ void try_or_wait(const JsCall& call, SelectCase* cases, uint32_t count, uint32_t
 napi_value js_make_handle(napi_env env, napi_callback_info info) {
   const JsCall call(env, info);
   runtime();
-  const HandleRef handle = make_handle(static_cast<HandleKind>(call.index(0)), call.number(1), call.number(2));
+  const HandleRef handle =
+      make_handle(static_cast<HandleKind>(call.index(0)), call.number(1), call.number(2));
   if (handle.target == nullptr) return make_number(env, -1);
   return make_number(env, call.environment->add_handle(handle));
 }
@@ -441,11 +442,11 @@ napi_value js_child_context(napi_env env, napi_callback_info info) {
   const SyncCall call(env, info);
   auto* parent = static_cast<ContextCore*>(call.environment->handle_at(call.index(0)).target);
   const double timeout_ms = call.number(1);
-  Ref<ContextCore> child = std::isnan(timeout_ms) ? parent->with_cancel()
-                                                  : parent->with_deadline(deadline_after(timeout_ms));
+  Ref<ContextCore> child = std::isnan(timeout_ms)
+                               ? parent->with_cancel()
+                               : parent->with_deadline(deadline_after(timeout_ms));
   if (!child) return make_number(env, -1);
-  return make_number(env,
-                     call.environment->add_handle({child.detach(), HandleKind::kContext}));
+  return make_number(env, call.environment->add_handle({child.detach(), HandleKind::kContext}));
 }
 
 // cancelContext(id, mode, reason): true for the first one.
@@ -466,8 +467,8 @@ napi_value js_context_reason(napi_env env, napi_callback_info info) {
   const auto reason = std::static_pointer_cast<const Value>(context->reason());
   if (!reason) return make_boolean(env, false);
   size_t offset = 0;
-  call.environment->state()[Environment::kValueKind] = call.environment->write_value(
-      *reason, 0, &offset, call.environment->values());
+  call.environment->state()[Environment::kValueKind] =
+      call.environment->write_value(*reason, 0, &offset, call.environment->values());
   return make_boolean(env, true);
 }
 

@@ -53,7 +53,7 @@ class Mailbox {
 
   Atomic<Mail*> newest_{nullptr};  // closed_mark() once closed
   Atomic<bool> watched_{false};
-  Atomic<uint64_t> outstanding_{0};      // of a closed box; at 0 it can be used again
+  Atomic<uint64_t> outstanding_{0};  // of a closed box; at 0 it can be used again
   Lock doorbell_lock_{LockRank::kLeaf};
   uv_async_t* doorbell_ = nullptr;  // under its lock: nullptr once closed
   Mailbox* next_free_ = nullptr;

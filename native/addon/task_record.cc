@@ -39,16 +39,16 @@ void run_kernel(TaskRecord* record) {
   } catch (const Cancelled&) {
     record->outcome = TaskOutcome::kCancelled;
   } catch (const SyncFailure& failure) {
-    keep_failure(record, std::make_unique<Failure>(
-                             Failure{failure.code(), "", failure.what(), 0, "", ""}));
+    keep_failure(record,
+                 std::make_unique<Failure>(Failure{failure.code(), "", failure.what(), 0, "", ""}));
   } catch (const SystemFailure& failure) {
-    keep_failure(record, std::make_unique<Failure>(
-                             Failure{"", "", "", failure.error(), failure.syscall(), failure.path()}));
+    keep_failure(record, std::make_unique<Failure>(Failure{"", "", "", failure.error(),
+                                                           failure.syscall(), failure.path()}));
   } catch (const std::bad_alloc&) {
     record->outcome = TaskOutcome::kNoMemory;
   } catch (const std::exception& failure) {
-    keep_failure(
-        record, std::make_unique<Failure>(Failure{"", class_name(failure), failure.what(), 0, "", ""}));
+    keep_failure(record, std::make_unique<Failure>(
+                             Failure{"", class_name(failure), failure.what(), 0, "", ""}));
   } catch (const abi::__forced_unwind&) {
     throw;  // the system ends the thread
   } catch (...) {

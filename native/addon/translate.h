@@ -24,9 +24,9 @@ bool encode(napi_env env, napi_value value, const ArgumentSpec& spec, Value* out
 bool fits(const ArgumentSpec& spec, const Value& value);
 void describe_refusal(napi_env env, napi_value value, const ArgumentSpec& spec, Refusal* refusal);
 
-// Bytes that are given away: as a block of ours, if the view begins where one does, else copied into
-// one. What the buffer knew of the block is in *leaving, until the caller has said whether it leaves.
-// nullptr, or the code of an error.
+// Bytes that are given away: as a block of ours, if the view begins where one does, else copied
+// into one. What the buffer knew of the block is in *leaving, until the caller has said whether it
+// leaves. nullptr, or the code of an error.
 const char* encode_moved(napi_env env, napi_value value, bool is_block, Value* out,
                          Block::Exposure** leaving);
 

@@ -43,8 +43,8 @@ bool read_value(const JsCall& call, Mode mode, napi_value given, Value* out) {
       Refusal refusal;
       const ArgumentSpec spec{"value", ArgumentKind::kAny};
       if (encode(call.env, given, spec, out, &refusal)) return true;
-      call.environment->throw_error(refusal.code, "expected the value to be " + refusal.expected +
-                                                      ", got " + refusal.got);
+      call.environment->throw_error(
+          refusal.code, "expected the value to be " + refusal.expected + ", got " + refusal.got);
       return false;
     }
     case Mode::kHandle: {

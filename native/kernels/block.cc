@@ -58,8 +58,7 @@ Block* Block::make(size_t length, bool zeroed) noexcept {
     }
   }
   if (room > SIZE_MAX - kHeadBytes) return nullptr;
-  void* const memory =
-      zeroed ? std::calloc(1, kHeadBytes + room) : std::malloc(kHeadBytes + room);
+  void* const memory = zeroed ? std::calloc(1, kHeadBytes + room) : std::malloc(kHeadBytes + room);
   return memory == nullptr ? nullptr : new (memory) Block(length, size_class);
 }
 

@@ -14,8 +14,8 @@ namespace heddle {
 
 class Block {
  public:
-  // What one ArrayBuffer of JavaScript knows of the block, of which there is one at a time. When the
-  // buffer is given away its reference goes with it, long before the collector finds the rest.
+  // What one ArrayBuffer of JavaScript knows of the block, of which there is one at a time. When
+  // the buffer is given away its reference goes with it, long before the collector finds the rest.
   struct Exposure {
     Block* block;  // nullptr: given away
   };

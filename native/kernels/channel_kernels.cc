@@ -14,8 +14,8 @@ constexpr double kMostRounds = 9007199254740991;  // 2^53 - 1
 void require(WaitStatus status, const char* what) {
   if (status == WaitStatus::kDone) return;
   if (status == WaitStatus::kNoMemory) throw std::bad_alloc();
-  throw SyncFailure(
-      status == WaitStatus::kClosed ? "ERR_HEDDLE_CLOSED" : "ERR_HEDDLE_ABANDONED", what);
+  throw SyncFailure(status == WaitStatus::kClosed ? "ERR_HEDDLE_CLOSED" : "ERR_HEDDLE_ABANDONED",
+                    what);
 }
 
 }  // namespace
@@ -93,11 +93,10 @@ const Kernel kRelayKernel = {"relay",
                              {{"from", ArgumentKind::kChannel},
                               {"to", ArgumentKind::kChannel},
                               {"close", ArgumentKind::kBoolean, 0, 0, true}}};
-const Kernel kPingPongKernel = {
-    "pingPong",
-    run_relay,
-    StackClass::kCompact,
-    2,
-    {{"from", ArgumentKind::kChannel}, {"to", ArgumentKind::kChannel}}};
+const Kernel kPingPongKernel = {"pingPong",
+                                run_relay,
+                                StackClass::kCompact,
+                                2,
+                                {{"from", ArgumentKind::kChannel}, {"to", ArgumentKind::kChannel}}};
 
 }  // namespace heddle

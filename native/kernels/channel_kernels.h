@@ -1,5 +1,5 @@
-// What the kernels share that speak channels. They run compact: a cell lies on the fiber's own stack
-// only while the fiber runs, and travels by value.
+// What the kernels share that speak channels. They run compact: a cell lies on the fiber's own
+// stack only while the fiber runs, and travels by value.
 #pragma once
 
 #include "kernels/kernel.h"
@@ -15,7 +15,8 @@ class ValueChannel {
 
   // False at its end. Throws SyncFailure if nobody is left who could send.
   bool receive(Value* value) const;
-  // Throws SyncFailure if it is closed or nobody is left who could receive; the value is freed then.
+  // Throws SyncFailure if it is closed or nobody is left who could receive; the value is freed
+  // then.
   void send(Value value) const;
   void close() const noexcept { core_->close(); }
 

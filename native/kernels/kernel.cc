@@ -8,9 +8,9 @@ namespace heddle {
 
 namespace {
 const Kernel* const kKernels[] = {
-    &kNoopKernel,     &kSleepKernel,   &kSpinKernel,    &kFibKernel,   &kSha256Kernel,
-    &kCrc32Kernel,    &kReadFileKernel, &kEchoKernel,   &kFailKernel,  &kProduceKernel,
-    &kConsumeKernel,  &kRelayKernel,   &kPingPongKernel, &kMapBytesKernel};
+    &kNoopKernel,    &kSleepKernel,    &kSpinKernel,     &kFibKernel,     &kSha256Kernel,
+    &kCrc32Kernel,   &kReadFileKernel, &kEchoKernel,     &kFailKernel,    &kProduceKernel,
+    &kConsumeKernel, &kRelayKernel,    &kPingPongKernel, &kMapBytesKernel};
 }  // namespace
 
 const Kernel& kernel_at(uint32_t id) noexcept { return *kKernels[id]; }

@@ -67,8 +67,8 @@ struct HandleRef {
 };
 
 // Always true: `memory_` is owned exactly when the kind says so. Strings are UTF-16, so that a lone
-// surrogate survives; bigints are a sign and 64-bit words, lowest first. 16 bytes, which may be moved
-// as they are: a channel's cell holds one.
+// surrogate survives; bigints are a sign and 64-bit words, lowest first. 16 bytes, which may be
+// moved as they are: a channel's cell holds one.
 class Value {
  public:
   Value() noexcept : kind_(0), flag_(0), length_(0), bits_(0) {}

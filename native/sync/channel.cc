@@ -99,8 +99,10 @@ void ChannelCore::note_level() noexcept {
   highest_ = 0;
 }
 
-// Without memory it stays as it is.
+// Without memory it stays as it is, and is not asked again before a receiver has found it empty: a
+// select would ask for ever, and a later sender would overtake those who wait by then.
 bool ChannelCore::resize(uint32_t capacity) noexcept {
+  was_empty_ = false;
   const uint32_t length = length_.load_relaxed();
   auto* buffer = static_cast<Cell*>(std::malloc(sizeof(Cell) * (capacity != 0 ? capacity : 1)));
   if (buffer == nullptr) return false;
@@ -110,7 +112,6 @@ bool ChannelCore::resize(uint32_t capacity) noexcept {
   head_ = 0;
   length_.store_relaxed(length);
   capacity_.store_relaxed(capacity);
-  was_empty_ = false;
   return true;
 }
 

@@ -6,9 +6,10 @@
 //   oldest cell and moves the oldest waiting sender's behind the others.
 // - A closed channel has no waiters. What it still holds is received before its end is.
 //
-// A channel may size itself. It doubles when a sender finds it full and a receiver has found it empty
-// since the last change: then it is the buffer that makes them wait for each other, not one that is
-// slower than the other. It halves when of kShrinkAfter receives none found it a quarter full.
+// A channel may size itself. It doubles when a sender finds it full and a receiver has found it
+// empty since the last change: then it is the buffer that makes them wait for each other, not one
+// that is slower than the other. It halves when of kShrinkAfter receives none found it a quarter
+// full.
 //
 // A cell may own memory: then `drop` frees it, for cells that nobody received.
 #pragma once
@@ -20,7 +21,7 @@ namespace heddle {
 struct ChannelOptions {
   uint32_t capacity = 0;
   uint32_t max_capacity = 0;  // beyond `capacity`: it sizes itself between the two
-  bool is_tracked = false;  // see Waitable::retain
+  bool is_tracked = false;    // see Waitable::retain
   void (*drop)(Cell* cell) noexcept = nullptr;
 };
 
@@ -68,9 +69,9 @@ class ChannelCore final : public Waitable {
   Atomic<uint32_t> capacity_;
   const uint32_t min_capacity_;
   const uint32_t max_capacity_;
-  bool was_empty_ = false;    // a receiver had to wait since the last change of size
-  uint32_t receives_ = 0;     // since the level was last looked at
-  uint32_t highest_ = 0;      // level since then
+  bool was_empty_ = false;  // a receiver had to wait since the last change of size
+  uint32_t receives_ = 0;   // since the level was last looked at
+  uint32_t highest_ = 0;    // level since then
   uint32_t head_ = 0;
   Atomic<uint32_t> length_{0};
   Atomic<bool> closed_{false};

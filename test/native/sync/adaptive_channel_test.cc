@@ -1,5 +1,5 @@
-// A channel that sizes itself: it grows while senders and receivers wait for each other by turns, and
-// shrinks when it has long been nearly empty.
+// A channel that sizes itself: it grows while senders and receivers wait for each other by turns,
+// and shrinks when it has long been nearly empty.
 #include "heddle/heddle.h"
 #include "test/native/runtime_support.h"
 
