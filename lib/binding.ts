@@ -145,6 +145,8 @@ export interface Binding {
   contextReason(id: number): boolean;
   /** Of a block, zeroed; undefined without memory. */
   allocate(length: number): ArrayBuffer | undefined;
+  /** The block of the view as a new one, in this isolate; `leave` is still to come. */
+  carry<T extends ArrayBufferView | ArrayBuffer>(view: T): T;
   /** Bytes that were given away leave this isolate; undefined: they stay. */
   leave(buffer: ArrayBuffer | undefined): void;
   shareHandle(id: number): number;

@@ -6,12 +6,12 @@ import { isMainThread } from 'node:worker_threads';
 import { binding, Status } from './binding.js';
 import { shareablesIn } from './codec.js';
 import { describe, HeddleError } from './errors.js';
-import type { Arrived} from './handle.js';
+import type { Arrived } from './handle.js';
 import { adopt, HandleKind, onHandle, Shareable } from './handle.js';
 import { Entry, LocalChannel, received } from './local-channel.js';
 import type { Owner } from './local-channel.js';
 import { entries, kMostAtOnce, numbers, readValue, settleLocal, state, State } from './mail.js';
-import { Moved, moveHere } from './move.js';
+import { Moved, settleHere } from './move.js';
 import { refuse, rejected, wholeNumber } from './refuse.js';
 import { follow, signalOf, unfollow } from './signals.js';
 import type { WaitOptions } from './signals.js';
@@ -270,10 +270,10 @@ export class Channel<T> extends Shareable implements AsyncIterable<T> {
       const given = waits.give(value);
       return waits.waitOn(this.#id, kSenders, waits.givenMode, given, signal, -1, sentOf);
     }
-    const own: unknown = value instanceof Moved ? moveHere(value) : value;
+    if (local.closed) return rejected(waits.waitError(WaitStatus.closed, 'send'));
+    const own = settleHere(value);
     const status = local.sendNow(own);
     if (status === WaitStatus.done) return waits.kResolved;
-    if (status === WaitStatus.closed) return rejected(waits.waitError(status, 'send'));
     return this.#waitLocally(local, own, true, sentOf, signal) as Promise<void>;
   }
 
@@ -319,11 +319,12 @@ export class Channel<T> extends Shareable implements AsyncIterable<T> {
     if (local === undefined) {
       status = waits.trySend(this.#id, value);
       settleLocal();
-    } else if (value instanceof Moved) {
-      if (!local.canSend()) return false;
-      status = local.sendNow(moveHere(value));
+    } else if (!local.canSend()) {
+      return false;
+    } else if (local.closed) {
+      status = WaitStatus.closed;
     } else {
-      status = local.sendNow(value);
+      status = local.sendNow(settleHere(value));
     }
     if (status === WaitStatus.done) return true;
     if (status === WaitStatus.notReady) return false;
@@ -491,8 +492,7 @@ export class Channel<T> extends Shareable implements AsyncIterable<T> {
     const end = new AbortController();
     return new ReadableStream<T>(
       {
-        pull: (controller) =>
-          this.#pull(controller, end.signal),
+        pull: (controller) => this.#pull(controller, end.signal),
         cancel: (reason) => end.abort(reason),
       },
       { highWaterMark: 0 },

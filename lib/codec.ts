@@ -124,7 +124,7 @@ function writeString(text: string): void {
       return;
     }
   }
-   
+
   const isLatin1 = length > kShort && /^[\0-\xff]*$/.test(text);
   out[end++] = isLatin1 ? Tag.latin1 : Tag.utf16;
   word(length);

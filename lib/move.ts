@@ -25,6 +25,9 @@ export function alloc(byteLength: number): Uint8Array {
   return new Uint8Array(noteBlock(buffer));
 }
 
+// Whether something may still be on its way to a local channel, inside an object.
+let isRecent = false;
+
 /** What `move` gives; it arrives as the bytes that it stands for. */
 export class Moved<T extends ArrayBufferView | ArrayBuffer> {
   /** @internal */
@@ -45,6 +48,12 @@ export function move<T extends ArrayBufferView | ArrayBuffer>(bytes: T): T {
   if (!(ArrayBuffer.isView(bytes) || bytes instanceof ArrayBuffer)) {
     throw new HeddleError('ERR_HEDDLE_VALUE', `move: expected bytes, got ${describe(bytes)}`);
   }
+  if (!isRecent) {
+    isRecent = true;
+    queueMicrotask(() => {
+      isRecent = false;
+    });
+  }
   return new Moved(bytes) as unknown as T;
 }
 
@@ -61,14 +70,37 @@ export function isBlock(bytes: ArrayBufferView | ArrayBuffer): boolean {
 }
 
 /**
+ * A value for a local channel: what is given away in it, plain objects and arrays, is there then.
+ */
+export function settleHere(value: unknown): unknown {
+  if (value instanceof Moved) return moveHere(value as Moved<ArrayBuffer>);
+  if (isRecent && typeof value === 'object' && value !== null) settleInside(value, new Set());
+  return value;
+}
+
+function settleInside(object: object, seen: Set<object>): void {
+  const prototype = Object.getPrototypeOf(object) as unknown;
+  if (seen.has(object) || !(prototype === Object.prototype || Array.isArray(object))) return;
+  seen.add(object);
+  for (const [key, each] of Object.entries(object) as [string, unknown][]) {
+    if (each instanceof Moved) {
+      (object as Record<string, unknown>)[key] = moveHere(each as Moved<ArrayBuffer>);
+    } else if (typeof each === 'object' && each !== null) {
+      settleInside(each, seen);
+    }
+  }
+}
+
+/**
  * For whoever stays in this isolate: the bytes in a buffer of their own, and the giver's is gone.
  */
-export function moveHere<T extends ArrayBufferView | ArrayBuffer>({ bytes }: Moved<T>): T {
+function moveHere<T extends ArrayBufferView | ArrayBuffer>({ bytes }: Moved<T>): T {
   if (!isWhole(bytes)) return structuredClone(bytes);
   const buffer = (ArrayBuffer.isView(bytes) ? bytes.buffer : bytes) as ArrayBuffer;
-  const wasBlock = blocks.has(buffer);
-  const arrived = structuredClone(bytes, { transfer: [buffer] });
-  return wasBlock ? noteBlock(arrived) : arrived;
+  if (!blocks.has(buffer)) return structuredClone(bytes, { transfer: [buffer] });
+  const arrived = binding.carry(bytes);
+  leave(bytes, true);
+  return noteBlock(arrived);
 }
 
 /** After they have been given to native code, which has taken them or not. */

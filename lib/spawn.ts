@@ -2,11 +2,12 @@
 import { binding, StartMode } from './binding.js';
 import { Channel } from './channel.js';
 import { encodeMessage } from './codec.js';
+import { Context } from './context.js';
 import { describe, HeddleError } from './errors.js';
 import { nativeKernel } from './kernels.js';
 import type { Kernel } from './kernels.js';
 import { Moved } from './move.js';
-import { refuse } from './refuse.js';
+import { refuse, wholeNumber } from './refuse.js';
 import { checkSignal } from './signals.js';
 import { TaskPromise } from './task.js';
 import type { Task } from './task.js';
@@ -17,6 +18,10 @@ export interface SpawnOptions {
   name?: string;
   /** Cancels the task; its reason is the rejection. */
   signal?: AbortSignal;
+  /** Cancels the task when the context is done, with its reason. */
+  context?: Context;
+  /** Cancels the task after so many milliseconds, 0 to 2³²−1, with a TimeoutError. */
+  deadline?: number;
   /** Runs it on a fresh OS thread of its own, for comparison. Default: on a fiber. */
   on?: 'thread';
 }
@@ -134,12 +139,29 @@ function startGiven(start: () => string | undefined): string | undefined {
   }
 }
 
+const kMostMs = 2 ** 32 - 1;
+
+/** What cancels the task, as one signal. */
+function signalFor({ signal, context, deadline }: SpawnOptions): AbortSignal | undefined {
+  checkSignal(signal);
+  if (context === undefined && deadline === undefined) return signal;
+  const signals = signal === undefined ? [] : [signal];
+  if (context !== undefined) {
+    if (!(context instanceof Context)) refuse('context', 'a Context', context);
+    signals.push(context.signal);
+  }
+  if (deadline !== undefined) {
+    signals.push(AbortSignal.timeout(wholeNumber(deadline, 'deadline', 0, kMostMs)));
+  }
+  return signals.length === 1 ? signals[0] : AbortSignal.any(signals);
+}
+
 function spawnWithOptions(options: KernelOptions, target: unknown, args: unknown[]): Task<unknown> {
   const kernel = nativeKernel(target);
   if (kernel === undefined) throw targetError(target);
-  const { name, signal } = options;
+  const { name } = options;
   if (name !== undefined && typeof name !== 'string') refuse('name', 'a string', name);
-  checkSignal(signal);
+  const signal = signalFor(options);
   const [mode, bytes] = readStack(options, kernel.stack);
   return TaskPromise.start(name ?? kernel.name, signal, (slot) => {
     giveArguments(kernel, args);

@@ -56,6 +56,7 @@ napi_value initialise(napi_env env, napi_value exports) {
       {"cancelContext", js_cancel_context},
       {"contextReason", js_context_reason},
       {"allocate", js_allocate},
+      {"carry", js_carry},
       {"leave", js_leave},
       {"shareHandle", js_share_handle},
       {"adoptHandle", js_adopt_handle},

@@ -482,6 +482,14 @@ napi_value js_allocate(napi_env env, napi_callback_info info) {
   return decode(env, value);
 }
 
+// carry(view): the same block as a new view, for this very isolate; leave() is still to come.
+napi_value js_carry(napi_env env, napi_callback_info info) {
+  const JsCall call(env, info);
+  Value value;
+  if (!read_value(call, Mode::kMoved, call.arguments[0], &value)) return nullptr;
+  return decode(env, value);
+}
+
 // leave(buffer): bytes that were given away leave this isolate; undefined: they stay.
 napi_value js_leave(napi_env env, napi_callback_info info) {
   const JsCall call(env, info);

@@ -376,7 +376,7 @@ const char* encode_moved(napi_env env, napi_value value, bool is_block, Value* o
   const Encoding encoding = look_at_bytes(env, value, &view);
   if (encoding != Encoding::kDone) return "ERR_HEDDLE_VALUE";
   Block* block = nullptr;
-  if (is_block) {
+  if (is_block && view.length != 0) {  // an empty buffer has no memory that could tell
     block = Block::of(view.data);
     block->retain();
     *leaving = block->exchange_exposure(nullptr);

@@ -1,5 +1,5 @@
 // The examples do what they say when a user types their command.
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
@@ -25,4 +25,16 @@ test('hash-files names the files that it cannot read', async () => {
     code: 1,
     stderr: "missing: ENOENT: no such file or directory, open 'missing'\n",
   });
+});
+
+test('pipeline prints a digest for each line, in order', () => {
+  const output = execFileSync(process.execPath, ['examples/pipeline.mjs'], {
+    cwd: root,
+    input: 'warp\nweft\n',
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
+  const lines = ['warp', 'weft'].map((line) =>
+    createHash('sha256').update(line).digest('hex').slice(0, 16),
+  );
+  expect(output.toString()).toBe(`${lines.join('\n')}\n`);
 });
