@@ -167,6 +167,17 @@ void Environment::forget_wait(PromiseWait* wait) {
   if (wait->holds_loop && --holding_ == 0) hold_loop(false);
 }
 
+void Environment::reconsider_waits() {
+  for (PromiseWait* wait : waits_) {
+    if (wait == nullptr || wait->sleeps) continue;
+    const bool holds = wait->may_end_from_outside();
+    if (holds == wait->holds_loop) continue;
+    wait->holds_loop = holds;
+    if (holds && holding_++ == 0) hold_loop(true);
+    if (!holds && --holding_ == 0) hold_loop(false);
+  }
+}
+
 uint32_t Environment::add_handle(HandleRef handle) {
   const auto known = handle_ids_.find(handle.target);
   if (known != handle_ids_.end()) {
@@ -249,7 +260,9 @@ void Environment::on_loop_wakes(uv_check_t* handle) {
 }
 
 void Environment::on_doorbell(uv_async_t* handle) {
-  static_cast<Environment*>(handle->data)->drain();
+  auto* self = static_cast<Environment*>(handle->data);
+  if (self->mailbox_->take_reconsider()) self->reconsider_waits();
+  self->drain();
 }
 
 void Environment::drain() {

@@ -67,6 +67,8 @@ class Environment {
   }
   void note_waiting(PromiseWait* wait, bool holds_loop);
   void forget_wait(PromiseWait* wait);
+  // Handles have been given away or have come back: which waits hold the loop open?
+  void reconsider_waits();
   // True if the isolate's thread is inside a call from JavaScript that looks after such mail.
   static bool deliver_here(PromiseWait* wait) noexcept;
 

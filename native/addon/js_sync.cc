@@ -104,15 +104,6 @@ void answer(const JsCall& call, const Selected& end, SelectCase* cases, size_t* 
   }
 }
 
-// Whether somebody outside of this isolate may end the wait.
-bool may_end(const SelectCase& each) noexcept {
-  if (each.target == nullptr) return false;
-  // One of the handles is this isolate's own.
-  if (each.target->active_handles() > 1) return true;
-  const auto* context = dynamic_cast<const ContextCore*>(each.target);
-  return context != nullptr && context->may_end_by_itself();
-}
-
 // Under the locks, which it releases: leaves a promise's wait behind.
 uint32_t wait_for(const JsCall& call, SelectCase* cases, uint32_t count, uint32_t slot,
                   uint64_t deadline_ns, bool sleeps) {
@@ -120,9 +111,12 @@ uint32_t wait_for(const JsCall& call, SelectCase* cases, uint32_t count, uint32_
   PromiseWait* wait = PromiseWait::make(&environment, slot, count_present(cases, count));
   if (wait == nullptr) return static_cast<uint32_t>(WaitStatus::kNoMemory);
   bool holds = deadline_ns != os::kNever;
-  for (uint32_t i = 0; i < count; ++i) holds |= may_end(cases[i]);
+  for (uint32_t i = 0; i < count; ++i) {
+    holds |= cases[i].target != nullptr && may_end_from_outside(*cases[i].target);
+  }
   environment.note_waiting(wait, holds && !sleeps);
   const uint64_t epoch = wait->epoch() + 1;
+  wait->wait->deadline_ns = deadline_ns;
   if (!wait->start(sleeps, cases, count)) {
     Cell cell;
     const Selected end = wait->finish(&cell);
@@ -512,6 +506,7 @@ napi_value js_share_handle(napi_env env, napi_callback_info info) {
   const JsCall call(env, info);
   const HandleRef handle = call.environment->handle_at(call.index(0));
   handle.target->retain();
+  call.environment->reconsider_waits();
   return make_number(env, make_token(handle));
 }
 

@@ -37,6 +37,7 @@ Mailbox* Mailbox::open(uv_async_t* doorbell) {
   LockGuard guard(box->doorbell_lock_);
   box->doorbell_ = doorbell;
   box->watched_.store_relaxed(false);
+  box->reconsider_.store_relaxed(false);
   box->newest_.store_release(nullptr);
   return box;
 }
@@ -68,6 +69,12 @@ Mail* Mailbox::take_all() noexcept {
     mail = next;
   }
   return oldest_first;
+}
+
+void Mailbox::ask_to_reconsider() noexcept {
+  if (reconsider_.exchange_acq_rel(true)) return;
+  LockGuard guard(doorbell_lock_);
+  if (doorbell_ != nullptr) uv_async_send(doorbell_);
 }
 
 bool Mailbox::watch(uint64_t deadline_ns) noexcept {

@@ -33,6 +33,10 @@ class Mailbox {
   // Any thread. It belongs to the box afterwards.
   void post(Mail* mail) noexcept;
 
+  // Any thread: asks the isolate to look again whether its waits can be ended from outside.
+  void ask_to_reconsider() noexcept;
+  bool take_reconsider() noexcept { return reconsider_.exchange_acq_rel(false); }
+
   // The isolate's thread: takes all that is there, oldest first, linked by `next`.
   Mail* take_all() noexcept;
 
@@ -53,6 +57,7 @@ class Mailbox {
 
   Atomic<Mail*> newest_{nullptr};  // closed_mark() once closed
   Atomic<bool> watched_{false};
+  Atomic<bool> reconsider_{false};
   Atomic<uint64_t> outstanding_{0};  // of a closed box; at 0 it can be used again
   Lock doorbell_lock_{LockRank::kLeaf};
   uv_async_t* doorbell_ = nullptr;  // under its lock: nullptr once closed

@@ -6,6 +6,7 @@
 #include "kernels/value.h"
 #include "os/os.h"
 #include "sync/channel.h"
+#include "sync/context.h"
 
 namespace heddle {
 
@@ -21,6 +22,10 @@ void resume_promise(Waiter* waiter) {
   } else if (!Environment::deliver_here(self)) {
     self->mailbox->post(self);
   }
+}
+
+void tell_isolate(Wait* wait) noexcept {
+  static_cast<PromiseWait*>(wait->waiter)->mailbox->ask_to_reconsider();
 }
 
 void drop(Cell* cell) noexcept {
@@ -79,6 +84,7 @@ bool PromiseWait::start(bool sleeping, const SelectCase* cases, uint32_t count) 
     if (node.is_holder) node.waitable->retain();
   }
   wait->waiter = this;
+  wait->on_lonely = tell_isolate;
   wait->epoch = epoch() + 1;
   begin_wait();
   if (link_all(wait, nullptr)) {
@@ -87,6 +93,23 @@ bool PromiseWait::start(bool sleeping, const SelectCase* cases, uint32_t count) 
   }
   claim(wait->epoch);
   return false;
+}
+
+bool may_end_from_outside(const Waitable& target) noexcept {
+  if (target.active_handles() > 1) return true;
+  const auto* context = dynamic_cast<const ContextCore*>(&target);
+  return context != nullptr && context->may_end_by_itself();
+}
+
+bool PromiseWait::may_end_from_outside() noexcept {
+  bool may_end = wait->deadline_ns != os::kNever;
+  for (uint32_t i = 0; i < wait->count && !may_end; ++i) {
+    Waitable* const waitable = wait->nodes()[i].waitable;
+    waitable->lock(0);
+    may_end = heddle::may_end_from_outside(*waitable);
+    waitable->unlock();
+  }
+  return may_end;
 }
 
 Selected PromiseWait::finish(Cell* cell) noexcept {

@@ -30,6 +30,9 @@ struct PromiseWait : Waiter, Mail {
   // True: it will not be resumed, and belongs to the caller.
   bool cancel() noexcept { return claim(wait->epoch); }
 
+  // Whether somebody outside of this isolate may end it. Takes the locks of its waitables.
+  bool may_end_from_outside() noexcept;
+
   // After its end, by its owner: takes it off all queues. *cell is what was received.
   Selected finish(Cell* cell) noexcept;
   // Gives everything back, values that were not sent included. After finish. `stock`: of the
@@ -51,6 +54,9 @@ struct PromiseWait : Waiter, Mail {
   Selected selected;
   alignas(8) unsigned char block[sizeof(Wait) + kInlineNodes * sizeof(WaitNode)];
 };
+
+// The same for one thing to wait for, under its lock. One handle is this isolate's own.
+bool may_end_from_outside(const Waitable& target) noexcept;
 
 SlabPool& wait_pool() noexcept;
 

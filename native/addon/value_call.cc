@@ -23,6 +23,7 @@ bool read_message(const JsCall& call, const unsigned char* data, size_t length, 
   }
   unsigned char* to = out->set_message(length, handles.data(), count);
   if (to != nullptr) std::memcpy(to, data, length);
+  if (count != 0) call.environment->reconsider_waits();
   return to != nullptr;
 }
 
@@ -51,6 +52,7 @@ bool read_value(const JsCall& call, Mode mode, napi_value given, Value* out) {
       double id = 0;
       napi_get_value_double(call.env, given, &id);
       out->set_handle(call.environment->handle_at(static_cast<uint32_t>(id)));
+      call.environment->reconsider_waits();
       return true;
     }
     case Mode::kMoved:

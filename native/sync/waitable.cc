@@ -68,6 +68,14 @@ uint32_t Waitable::live_waits() const noexcept {
   return live;
 }
 
+void Waitable::tell_lonely() noexcept {
+  for (const WaitQueue& queue : queues_) {
+    for (WaitNode* node = queue.front(); node != nullptr; node = node->next) {
+      if (node->wait->on_lonely != nullptr) node->wait->on_lonely(node->wait);
+    }
+  }
+}
+
 bool Waitable::try_retain() noexcept {
   uint32_t handles = handles_.load_relaxed();
   while (handles != 0) {
@@ -81,7 +89,11 @@ bool Waitable::drop_handle() noexcept {
   Served served(scope.machine());
   lock();
   const bool was_last = handles_.fetch_sub_acq_rel(1) == 1;
-  if (!was_last && is_abandoned()) abandon_all(&served);
+  if (!was_last && is_abandoned()) {
+    abandon_all(&served);
+  } else if (!was_last && waits_ != 0 && active_handles() <= 1) {
+    tell_lonely();
+  }
   unlock();
   return was_last;
 }

@@ -62,6 +62,9 @@ struct Wait {
   uint64_t deadline_ns;
   TimerQueue* timers;  // that holds the deadline
   WaitNode* winner;    // nullptr: ended by its deadline or a cancellation
+  // Told, under the lock, when few handles are left besides those of waiters: perhaps nobody will
+  // end the wait. nullptr for those who do not care.
+  void (*on_lonely)(Wait* wait) noexcept;
   uint32_t count;
   WaitNode* nodes() noexcept { return reinterpret_cast<WaitNode*>(this + 1); }
 
@@ -74,6 +77,7 @@ struct Wait {
     deadline_ns = UINT64_MAX;
     timers = nullptr;
     winner = nullptr;
+    on_lonely = nullptr;
     count = node_count;
   }
 };
@@ -210,6 +214,7 @@ class Waitable {
   // Without those whose end was claimed, elsewhere perhaps, and whose owner has not gone on yet to
   // take the node back: such an owner has its handle again.
   uint32_t live_waits() const noexcept;
+  void tell_lonely() noexcept;
 
   WaitQueue queues_[2];
 };
