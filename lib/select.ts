@@ -180,27 +180,23 @@ function readyLocals(plan: Plan): number[] {
   return ready;
 }
 
-/** Commits one of the local cases that are ready, by chance; false if none is after all. */
-function tryLocal(plan: Plan, ready: number[]): boolean {
-  while (ready.length > 0) {
-    const [index] = ready.splice(Math.floor(Math.random() * ready.length), 1);
-    const each = plan.cases[index!]!;
-    const local = localOf(each)!;
-    const status = each.kind === kSends ? local.sendNow(each.value) : local.receiveNow();
-    if (status === WaitStatus.notReady) continue;
-    foundIndex = index!;
-    foundStatus = status;
-    foundValue = status === WaitStatus.done && each.kind === kReceives ? received : undefined;
-    return true;
-  }
-  return false;
+/** Commits a local case that is ready; false if it is not after all. */
+function tryLocal(plan: Plan, index: number): boolean {
+  const each = plan.cases[index]!;
+  const local = localOf(each)!;
+  const status = each.kind === kSends ? local.sendNow(each.value) : local.receiveNow();
+  if (status === WaitStatus.notReady) return false;
+  foundIndex = index;
+  foundStatus = status;
+  foundValue = status === WaitStatus.done && each.kind === kReceives ? received : undefined;
+  return true;
 }
 
-/** Writes the native cases where a call expects them; their number. */
-function describeNative(plan: Plan): number {
+/** Writes the native cases, or one of them, where a call expects them; their number. */
+function describeNative(plan: Plan, only = -1): number {
   nativeIndex.length = 0;
   for (const [index, each] of plan.cases.entries()) {
-    if (!isNative(each)) continue;
+    if (!isNative(each) || (only >= 0 && index !== only)) continue;
     const at = nativeIndex.length;
     entries[3 * at] = (each.target as Channel<unknown>).toHandle();
     entries[3 * at + 1] = each.kind === kSends ? kSends : kReceives;
@@ -215,9 +211,9 @@ function clearGiven(count: number): void {
   for (let at = 0; at < count; at += 1) values[at] = undefined;
 }
 
-/** Tries the native cases; true if one was committed. */
-function tryNative(plan: Plan): boolean {
-  const count = describeNative(plan);
+/** Tries the native cases, or one of them; true if one was committed. */
+function tryNative(plan: Plan, only = -1): boolean {
+  const count = describeNative(plan, only);
   if (count === 0) return false;
   binding.waitForAny(waits.kNoSlot, count, -1);
   return readNative(count);
@@ -240,11 +236,16 @@ function readNative(count: number): boolean {
 function tryNow(plan: Plan): boolean {
   plan.encode();
   const ready = readyLocals(plan);
-  const natives = plan.cases.filter(isNative).length;
-  const nativeFirst = Math.random() * (ready.length + natives) < natives;
-  if (nativeFirst && tryNative(plan)) return true;
-  if (tryLocal(plan, ready)) return true;
-  if (!nativeFirst && natives > 0 && tryNative(plan)) return true;
+  if (ready.length > 0) {
+    // Which native ones are ready as well, only a try can tell: each for itself, in random order.
+    for (const [index, each] of plan.cases.entries()) if (isNative(each)) ready.push(index);
+    while (ready.length > 0) {
+      const index = ready.splice(Math.floor(Math.random() * ready.length), 1)[0]!;
+      const isLocal = localOf(plan.cases[index]!) !== undefined;
+      if (isLocal ? tryLocal(plan, index) : tryNative(plan, index)) return true;
+    }
+  }
+  if (tryNative(plan)) return true;
   if (plan.timeoutIndex < 0 || plan.timeoutMs > 0) return false;
   foundIndex = plan.timeoutIndex;
   foundStatus = WaitStatus.done;

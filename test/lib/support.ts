@@ -1,10 +1,11 @@
-// What several of the tests need: refusals, conditions to wait for, and programs of their own.
+// What several of the tests need: refusals, conditions to wait for, channels of both kinds, and
+// programs of their own.
 import { spawn as startProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { HeddleError, runtime } from 'heddle';
+import { Channel, HeddleError, runtime } from 'heddle';
 import type { ErrorCode } from 'heddle';
 import { expect } from 'vitest';
 
@@ -57,6 +58,49 @@ export async function rejectionOf(promise: Promise<unknown>): Promise<unknown> {
   if ('reason' in settled) return settled.reason;
   throw new Error(`expected a rejection, got the value ${String(settled.value)}`);
 }
+
+/** The promise has been rejected with a failure of heddle's own, in the words of all of them. */
+export async function expectRejection(
+  code: ErrorCode,
+  promise: Promise<unknown>,
+  ...words: string[]
+): Promise<void> {
+  const error = await rejectionOf(promise);
+  expect(error).toBeInstanceOf(HeddleError);
+  const { code: got, message } = error as HeddleError;
+  expect(got, message).toBe(code);
+  expect(message).toMatch(/.+; .+/s);
+  for (const word of words) expect(message).toContain(word);
+}
+
+/** Lets all reactions run that can run now. */
+export async function reactions(): Promise<void> {
+  for (let i = 0; i < 8; i += 1) await Promise.resolve();
+}
+
+/** 'pending' after all reactions have run that can run now, else 'settled'. */
+export async function stateOf(promise: Promise<unknown>): Promise<string> {
+  let state = 'pending';
+  const settle = (): void => void (state = 'settled');
+  promise.then(settle, settle);
+  await reactions();
+  return state;
+}
+
+export type MakeChannel = <T>(capacity?: number) => Channel<T>;
+
+/** A channel that others know as well. */
+export function sharedChannel<T>(capacity?: number): Channel<T> {
+  const channel = new Channel<T>(capacity);
+  channel.toHandle();
+  return channel;
+}
+
+/** The two kinds of channels, which differ in nothing but speed and the identity of objects. */
+export const channelKinds: [kind: string, make: MakeChannel][] = [
+  ['local', (capacity) => new Channel(capacity)],
+  ['shared', sharedChannel],
+];
 
 export interface Ended {
   readonly code: number | null;
