@@ -1,5 +1,6 @@
 // JavaScript -> fibers -> JavaScript: hashes the lines of standard input, in order, on all cores.
 //   node examples/pipeline.mjs < README.md
+import { Buffer } from 'node:buffer';
 import { createInterface } from 'node:readline';
 import { Channel, kernels, spawn } from 'heddle';
 

@@ -103,6 +103,7 @@ export interface Binding {
     values: unknown[],
     scratch: Uint8Array,
     state: Uint32Array,
+    outbox: Uint8Array,
   ): void;
   /** How many entries it wrote; 0 at the end of the batch. */
   take(): number;
@@ -130,7 +131,7 @@ export interface Binding {
   kernels(): NativeKernelInfo[];
 
   // Handles: see handle.ts. -1: without memory.
-  makeHandle(kind: number, number: number, most: number): number;
+  makeHandle(kind: number, number: number, most: number, tag: number): number;
   dropHandle(id: number): void;
   /** Length, count or permits; capacity; closed or locked; poisoned (0 to 3). */
   lookAt(id: number, what: number): number;
@@ -161,7 +162,7 @@ export interface Binding {
     given: unknown,
     slot: number,
     timeoutMs: number,
-    sleeps: boolean,
+    kind: number,
   ): void;
   trySend(id: number, mode: number, given: unknown): void;
   tryReceive(id: number): void;

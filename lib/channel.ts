@@ -4,7 +4,7 @@
 // same one for everybody, and values are copied.
 import { isMainThread } from 'node:worker_threads';
 import { binding, Status } from './binding.js';
-import { shareablesIn } from './codec.js';
+import { shareablesIn } from './encode.js';
 import { describe, HeddleError } from './errors.js';
 import type { Arrived } from './handle.js';
 import { adopt, HandleKind, onHandle, Shareable } from './handle.js';
@@ -111,7 +111,7 @@ class LocalWait implements Owner, waits.Waiting {
       const given = queue === kSenders ? waits.give(value) : undefined;
       const mode = queue === kSenders ? waits.givenMode : Mode.none;
       const slot = waits.takeSlot(this);
-      binding.waitOn(id, queue, mode, given, slot, -1, false);
+      binding.waitOn(id, queue, mode, given, slot, -1, waits.WaitKind.promise);
       const status = state[State.status]!;
       if (status === WaitStatus.pending) {
         this.#slot = slot;
@@ -149,6 +149,9 @@ const checkBytes = elementCheck(
   'a Uint8Array',
   (value) => (value instanceof Moved ? value.bytes : value) instanceof Uint8Array,
 );
+
+/** By the tag that the native channel carries: its elements are the same for everybody. */
+const checks: readonly (Check | undefined)[] = [undefined, checkF64, checkI32, checkBytes];
 
 /**
  * A channel, as Go's. `send` waits while it is full, `recv` while it is empty; a capacity of 0 is a
@@ -207,6 +210,7 @@ export class Channel<T> extends Shareable implements AsyncIterable<T> {
     const channel = new Channel<unknown>(binding.lookAt(id, 1));
     channel.#local = undefined;
     channel.#id = id;
+    channel.#check = checks[binding.lookAt(id, 3)];
     return channel;
   }
 
@@ -239,7 +243,12 @@ export class Channel<T> extends Shareable implements AsyncIterable<T> {
   #share(): void {
     const local = this.#local!;
     Channel.#checkItems(this, new Set());
-    const id = binding.makeHandle(HandleKind.channel, this.#capacity, this.#maxCapacity);
+    const id = binding.makeHandle(
+      HandleKind.channel,
+      this.#capacity,
+      this.#maxCapacity,
+      checks.indexOf(this.#check),
+    );
     if (id < 0) throw waits.waitError(WaitStatus.noMemory, 'share');
     this.#id = id; // what lies in it may hold it
     for (const item of local.items) {

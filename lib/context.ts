@@ -132,7 +132,10 @@ export class Context extends Shareable {
     if (this.done) throw this.err;
   }
 
-  /** Fires with the context; made when it is first asked for. */
+  /**
+   * Fires with the context; made when it is first asked for. Like that of AbortSignal.timeout, its
+   * deadline does not keep the process alive.
+   */
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       const controller = new AbortController();
@@ -142,7 +145,16 @@ export class Context extends Shareable {
       } else {
         const fire = (): void => controller.abort(this.err);
         void waits
-          .waitOn(this.#id, kQueue, Mode.none, undefined, undefined, -1, () => undefined)
+          .waitOn(
+            this.#id,
+            kQueue,
+            Mode.none,
+            undefined,
+            undefined,
+            -1,
+            () => undefined,
+            waits.WaitKind.listener,
+          )
           .then(fire);
       }
     }
@@ -169,7 +181,7 @@ onHandle(HandleKind.context, (handle) => new Context(handle));
 
 /** A root: never done, without values. */
 export function background(): Context {
-  const id = binding.makeHandle(HandleKind.context, 0, 0);
+  const id = binding.makeHandle(HandleKind.context, 0, 0, 0);
   if (id < 0) throw contextFailed();
   return adopt(new Context(new Arrived(id)), id);
 }

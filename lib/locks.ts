@@ -22,7 +22,7 @@ export interface Held extends Disposable {
 }
 
 function makeHandle(kind: number, number = 0): number {
-  const id = binding.makeHandle(kind, number, 0);
+  const id = binding.makeHandle(kind, number, 0, 0);
   if (id < 0) throw waits.waitError(WaitStatus.noMemory, 'lock');
   return id;
 }
@@ -185,8 +185,13 @@ export class Semaphore extends Native {
   /** Adds permits that nobody held. */
   release(count = 1): void {
     wholeNumber(count, 'count', 1, kMostPermits);
-    binding.act(this.id, count);
+    const released = binding.act(this.id, count);
     settleLocal();
+    if (released) return;
+    throw new HeddleError(
+      'ERR_HEDDLE_COUNT',
+      `expected at most ${kMostPermits} permits, got ${this.available} and ${count} more`,
+    );
   }
   withPermit<R>(body: () => R | Promise<R>, options?: WaitOptions): Promise<R> {
     return within(this.acquire(1, options), body);

@@ -3,10 +3,10 @@
 // Calls answer in `state`, and put values where `readValue` finds them: no object crosses for a
 // number.
 import { binding, Status } from './binding.js';
-import { decodeMessage } from './codec.js';
+import { decodeMessage } from './decode.js';
 import { noteBlock } from './move.js';
 import { nativeError } from './errors.js';
-import { scratch } from './scratch.js';
+import { outbox, scratch } from './scratch.js';
 import { handleOf } from './handle.js';
 
 const kBatch = 1024;
@@ -78,4 +78,4 @@ export function settleLocal(): void {
   if (state[State.localMail] !== 0) dispatch();
 }
 
-binding.attach(dispatch, nativeError, entries, numbers, values, scratch, state);
+binding.attach(dispatch, nativeError, entries, numbers, values, scratch, state, outbox);

@@ -1,7 +1,7 @@
 // spawn: checks everything, makes the promise, and hands the task to native code.
 import { binding, StartMode } from './binding.js';
 import { Channel } from './channel.js';
-import { encodeMessage } from './codec.js';
+import { encodeMessage } from './encode.js';
 import { Context } from './context.js';
 import { describe, HeddleError } from './errors.js';
 import { nativeKernel } from './kernels.js';

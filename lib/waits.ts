@@ -1,7 +1,7 @@
 // Waits of this isolate that native code knows: each has a slot, and ends once, by what it waited
 // for or by a cancellation.
 import { binding, Status } from './binding.js';
-import { encodeMessage } from './codec.js';
+import { encodeMessage } from './encode.js';
 import { HeddleError, nativeError } from './errors.js';
 import { Shareable } from './handle.js';
 import { entries, onWait, readValue, settleLocal, state, State, values } from './mail.js';
@@ -25,12 +25,15 @@ export const Mode = {
   none: 0,
   number: 1,
   any: 2,
-  scratch: 3,
+  outbox: 3,
   bytes: 4,
   handle: 5,
   moved: 6,
   copied: 7,
 } as const;
+
+/** Who waits; as in native code. A listener does not hold the event loop open. */
+export const WaitKind = { promise: 0, thread: 1, listener: 2 } as const;
 
 export const kNoSlot = 0xffff_ffff;
 
@@ -77,7 +80,7 @@ export function waitError(status: number, what: string): HeddleError {
   }
 }
 
-/** Mode and argument of a value for native code; a message is in the scratch unless `apart`. */
+/** Mode and argument of a value for native code; a message is in the outbox unless `apart`. */
 export let givenMode = 0;
 export function give(value: unknown, apart = false): unknown {
   switch (typeof value) {
@@ -98,7 +101,7 @@ export function give(value: unknown, apart = false): unknown {
         return value.toHandle();
       }
       const message = encodeMessage(value, apart);
-      givenMode = message.bytes === undefined ? Mode.scratch : Mode.bytes;
+      givenMode = message.bytes === undefined ? Mode.outbox : Mode.bytes;
       return message.bytes ?? message.length;
     }
   }
@@ -152,12 +155,13 @@ export function waitOn<T>(
   signal: AbortSignal | undefined,
   timeoutMs: number,
   outcome: (status: number, value: unknown) => T,
+  kind: number = WaitKind.promise,
 ): Promise<T> {
   if (signal?.aborted) return rejected(signal.reason);
   const waiting = new HandleWait(outcome);
   const slot = takeSlot(waiting);
   try {
-    binding.waitOn(id, queue, mode, given, slot, timeoutMs, false);
+    binding.waitOn(id, queue, mode, given, slot, timeoutMs, kind);
   } catch (error) {
     settleGiven(false);
     giveSlot(slot);
@@ -222,7 +226,7 @@ class HandleWait<T> implements Waiting {
 
 /** A try that leaves nothing behind: its status; the value is for {@link takenValue}. */
 export function tryOn(id: number, queue: number, mode: number, given: unknown): number {
-  binding.waitOn(id, queue, mode, given, kNoSlot, -1, false);
+  binding.waitOn(id, queue, mode, given, kNoSlot, -1, WaitKind.promise);
   settleGiven(isTaken(state[State.status]!));
   return state[State.status]!;
 }
@@ -266,7 +270,7 @@ export function waitSync(
 ): number {
   const slot = takeSlot({ settle: () => {} });
   try {
-    binding.waitOn(id, queue, mode, given, slot, -1, true);
+    binding.waitOn(id, queue, mode, given, slot, -1, WaitKind.thread);
     settleGiven(isTaken(state[State.status]!));
     if (state[State.status] !== WaitStatus.pending) return state[State.status]!;
     while (!sleepSlice(slot)) {

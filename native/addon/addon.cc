@@ -7,11 +7,12 @@ namespace heddle {
 
 namespace {
 
-// attach(dispatch, makeError, entries, numbers, values, scratch, state)
+// attach(dispatch, makeError, entries, numbers, values, scratch, state, outbox)
 napi_value js_attach(napi_env env, napi_callback_info info) {
   const JsCall call(env, info);
   const napi_value* given = call.arguments;
-  call.environment->attach({given[0], given[1], given[2], given[3], given[4], given[5], given[6]});
+  call.environment->attach(
+      {given[0], given[1], given[2], given[3], given[4], given[5], given[6], given[7]});
   return nullptr;
 }
 

@@ -91,6 +91,9 @@ void Environment::attach(const Face& face) {
   scratch_ = static_cast<unsigned char*>(memory);
   napi_get_typedarray_info(env_, face.state, nullptr, nullptr, &memory, nullptr, nullptr);
   state_ = static_cast<uint32_t*>(memory);
+  napi_get_typedarray_info(env_, face.outbox, nullptr, nullptr, &memory, nullptr, nullptr);
+  outbox_ = static_cast<unsigned char*>(memory);
+  napi_create_reference(env_, face.outbox, 1, &outbox_reference_);
   napi_create_reference(env_, face.scratch, 1, &scratch_reference_);
   napi_create_reference(env_, face.state, 1, &state_reference_);
 }
@@ -169,7 +172,7 @@ void Environment::forget_wait(PromiseWait* wait) {
 
 void Environment::reconsider_waits() {
   for (PromiseWait* wait : waits_) {
-    if (wait == nullptr || wait->sleeps) continue;
+    if (wait == nullptr || wait->kind_of_wait != WaitKind::kPromise) continue;
     const bool holds = wait->may_end_from_outside();
     if (holds == wait->holds_loop) continue;
     wait->holds_loop = holds;
@@ -521,7 +524,8 @@ void Environment::end_tasks() {
 void Environment::end_waits() {
   for (PromiseWait* wait : waits_) {
     if (wait == nullptr) continue;
-    if (wait->cancel() || (wait->sleeps && wait->sleep_until(os::kNever))) {
+    if (wait->cancel() ||
+        (wait->kind_of_wait == WaitKind::kThread && wait->sleep_until(os::kNever))) {
       wait->destroy();
     } else {
       ++live_;

@@ -27,10 +27,10 @@ class Environment {
 
   // What JavaScript owns and native code uses: the function that settles a batch, the one that
   // makes an error of (code, message), two numbers per task (slot, status) and one (its result),
-  // and an array for results that are no numbers.
-  // `scratch` are bytes for messages, `state` a few numbers that calls answer with (see State).
+  // and an array for results that are no numbers. `scratch` and `outbox` are bytes for messages
+  // received and sent, `state` a few numbers that calls answer with (see State).
   struct Face {
-    napi_value dispatch, make_error, entries, numbers, values, scratch, state;
+    napi_value dispatch, make_error, entries, numbers, values, scratch, state, outbox;
   };
   void attach(const Face& face);
 
@@ -78,7 +78,7 @@ class Environment {
   uint32_t* entries() noexcept { return entries_; }
   double* numbers() noexcept { return numbers_; }
   uint32_t capacity() const noexcept { return capacity_; }
-  ByteSpan scratch() const noexcept { return {scratch_, scratch_length_}; }
+  const unsigned char* outbox() const noexcept { return outbox_; }
   napi_value values() const noexcept;
   // Writes a value where JavaScript finds it: number `at` of numbers or values, or the scratch from
   // *offset on. Answers its Status.
@@ -147,6 +147,8 @@ class Environment {
   bool counts_as_running_ = false;
 
   napi_ref scratch_reference_ = nullptr;
+  napi_ref outbox_reference_ = nullptr;
+  const unsigned char* outbox_ = nullptr;
   napi_ref state_reference_ = nullptr;
   unsigned char* scratch_ = nullptr;
   size_t scratch_length_ = 0;

@@ -23,13 +23,14 @@ void drop_value(Cell* cell) noexcept {
   value.move_from(*cell);
 }
 
-Waitable* make_target(HandleKind kind, double number, double most) noexcept {
+Waitable* make_target(HandleKind kind, double number, double most, uint8_t tag) noexcept {
   constexpr bool kTracked = true;
   switch (kind) {
     case HandleKind::kChannel: {
       ChannelOptions options;
       options.capacity = static_cast<uint32_t>(number);
       options.max_capacity = static_cast<uint32_t>(most);
+      options.tag = tag;
       options.is_tracked = kTracked;
       options.drop = drop_value;
       return ChannelCore::create(options);
@@ -79,8 +80,8 @@ void sweep_tokens(void*) noexcept {
 
 }  // namespace
 
-HandleRef make_handle(HandleKind kind, double number, double most) noexcept {
-  return HandleRef{make_target(kind, number, most), kind};
+HandleRef make_handle(HandleKind kind, double number, double most, uint8_t tag) noexcept {
+  return HandleRef{make_target(kind, number, most, tag), kind};
 }
 
 void give_back_held(HandleRef handle, const int64_t held[2]) noexcept {

@@ -7,8 +7,9 @@
 namespace heddle {
 
 // A new one with its first reference; a null target without memory. `number`: the capacity of a
-// channel, `most` what it may grow to; the permits of a semaphore; the parties of a barrier.
-HandleRef make_handle(HandleKind kind, double number, double most) noexcept;
+// channel, `most` what it may grow to, `tag` its kind of elements; the permits of a semaphore; the
+// parties of a barrier.
+HandleRef make_handle(HandleKind kind, double number, double most, uint8_t tag) noexcept;
 
 // What an isolate held when it ended, so that others go on: a mutex is given back poisoned.
 void give_back_held(HandleRef handle, const int64_t held[2]) noexcept;

@@ -106,7 +106,7 @@ void answer(const JsCall& call, const Selected& end, SelectCase* cases, size_t* 
 
 // Under the locks, which it releases: leaves a promise's wait behind.
 uint32_t wait_for(const JsCall& call, SelectCase* cases, uint32_t count, uint32_t slot,
-                  uint64_t deadline_ns, bool sleeps) {
+                  uint64_t deadline_ns, WaitKind kind) {
   Environment& environment = *call.environment;
   PromiseWait* wait = PromiseWait::make(&environment, slot, count_present(cases, count));
   if (wait == nullptr) return static_cast<uint32_t>(WaitStatus::kNoMemory);
@@ -114,10 +114,10 @@ uint32_t wait_for(const JsCall& call, SelectCase* cases, uint32_t count, uint32_
   for (uint32_t i = 0; i < count; ++i) {
     holds |= cases[i].target != nullptr && may_end_from_outside(*cases[i].target);
   }
-  environment.note_waiting(wait, holds && !sleeps);
+  environment.note_waiting(wait, holds && kind == WaitKind::kPromise);
   const uint64_t epoch = wait->epoch() + 1;
   wait->wait->deadline_ns = deadline_ns;
-  if (!wait->start(sleeps, cases, count)) {
+  if (!wait->start(kind, cases, count)) {
     Cell cell;
     const Selected end = wait->finish(&cell);
     environment.state()[Environment::kIndex] = end.index;
@@ -125,7 +125,8 @@ uint32_t wait_for(const JsCall& call, SelectCase* cases, uint32_t count, uint32_
     wait->free(environment.wait_stock());
     return static_cast<uint32_t>(end.status);
   }
-  if (!sleeps && deadline_ns != os::kNever) runtime().arm_timer(deadline_ns, wait, epoch);
+  if (kind != WaitKind::kThread && deadline_ns != os::kNever)
+    runtime().arm_timer(deadline_ns, wait, epoch);
   return kPending;
 }
 
@@ -135,10 +136,9 @@ void drop_unsent(const SelectCase* cases, uint32_t count, uint32_t sent) noexcep
   }
 }
 
-// Tries, and with a slot leaves a promise's wait behind if nothing is ready. `sleeps`: the thread
-// itself will wait for it.
+// Tries, and with a slot leaves a promise's wait behind if nothing is ready.
 void try_or_wait(const JsCall& call, SelectCase* cases, uint32_t count, uint32_t slot,
-                 double timeout_ms, bool sleeps) {
+                 double timeout_ms, WaitKind kind) {
   uint32_t& status = call.environment->state()[Environment::kStatus];
   LockSet locks(cases, count);
   if (!locks.is_complete()) {
@@ -152,7 +152,7 @@ void try_or_wait(const JsCall& call, SelectCase* cases, uint32_t count, uint32_t
   served.resume_all();
   if (at_once.index == Selected::kNothing && slot != kNoSlot) {
     const uint64_t deadline_ns = timeout_ms >= 0 ? deadline_after(timeout_ms) : os::kNever;
-    status = wait_for(call, cases, count, slot, deadline_ns, sleeps);
+    status = wait_for(call, cases, count, slot, deadline_ns, kind);
     if (status != static_cast<uint32_t>(WaitStatus::kNoMemory)) return;
     locks.unlock();
     drop_unsent(cases, count, Selected::kNothing);
@@ -168,12 +168,12 @@ void try_or_wait(const JsCall& call, SelectCase* cases, uint32_t count, uint32_t
 
 }  // namespace
 
-// makeHandle(kind, number, most): its number, or -1 without memory.
+// makeHandle(kind, number, most, tag): its number, or -1 without memory.
 napi_value js_make_handle(napi_env env, napi_callback_info info) {
   const JsCall call(env, info);
   runtime();
-  const HandleRef handle =
-      make_handle(static_cast<HandleKind>(call.index(0)), call.number(1), call.number(2));
+  const HandleRef handle = make_handle(static_cast<HandleKind>(call.index(0)), call.number(1),
+                                       call.number(2), static_cast<uint8_t>(call.index(3)));
   if (handle.target == nullptr) return make_number(env, -1);
   return make_number(env, call.environment->add_handle(handle));
 }
@@ -185,7 +185,7 @@ napi_value js_drop_handle(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// waitOn(id, queue, mode, value, slot, timeoutMs, sleeps): a slot of 2^32-1 only tries.
+// waitOn(id, queue, mode, value, slot, timeoutMs, how): a slot of 2^32-1 only tries.
 napi_value js_wait_on(napi_env env, napi_callback_info info) {
   const SyncCall call(env, info);
   SelectCase only;
@@ -194,9 +194,7 @@ napi_value js_wait_on(napi_env env, napi_callback_info info) {
     call.environment->state()[Environment::kStatus] = kThrown;
     return nullptr;
   }
-  bool sleeps = false;
-  napi_get_value_bool(env, call.arguments[6], &sleeps);
-  try_or_wait(call, &only, 1, call.index(4), call.number(5), sleeps);
+  try_or_wait(call, &only, 1, call.index(4), call.number(5), static_cast<WaitKind>(call.index(6)));
   return nullptr;
 }
 
@@ -253,7 +251,7 @@ napi_value js_wait_for_any(napi_env env, napi_callback_info info) {
     call.environment->state()[Environment::kStatus] = kThrown;
     return nullptr;
   }
-  try_or_wait(call, cases.data(), count, call.index(0), call.number(2), false);
+  try_or_wait(call, cases.data(), count, call.index(0), call.number(2), WaitKind::kPromise);
   return nullptr;
 }
 
@@ -344,7 +342,7 @@ napi_value js_receive_many(napi_env env, napi_callback_info info) {
   return make_number(env, count);
 }
 
-// lookAt(id, what): 0 length or count, 1 capacity, 2 closed or locked, 3 poisoned.
+// lookAt(id, what): 0 length or count, 1 capacity, 2 closed or locked, 3 poisoned, or the tag.
 napi_value js_look_at(napi_env env, napi_callback_info info) {
   const JsCall call(env, info);
   const HandleRef handle = call.environment->handle_at(call.index(0));
@@ -355,7 +353,8 @@ napi_value js_look_at(napi_env env, napi_callback_info info) {
       const auto* channel = static_cast<ChannelCore*>(handle.target);
       number = what == 0   ? channel->length()
                : what == 1 ? channel->capacity()
-                           : static_cast<double>(channel->closed());
+               : what == 2 ? static_cast<double>(channel->closed())
+                           : channel->tag();
       break;
     }
     case HandleKind::kMutex: {

@@ -16,7 +16,7 @@ void retire_wait(void* block) noexcept { retire_epoch(static_cast<PromiseWait*>(
 
 void resume_promise(Waiter* waiter) {
   auto* self = static_cast<PromiseWait*>(waiter);
-  if (self->sleeps) {
+  if (self->kind_of_wait == WaitKind::kThread) {
     self->signal.store_release(1);
     os::futex_wake(self->signal, 1);
   } else if (!Environment::deliver_here(self)) {
@@ -71,8 +71,8 @@ PromiseWait* PromiseWait::make(Environment* environment, uint32_t slot, uint32_t
   return self;
 }
 
-bool PromiseWait::start(bool sleeping, const SelectCase* cases, uint32_t count) noexcept {
-  sleeps = sleeping;
+bool PromiseWait::start(WaitKind how, const SelectCase* cases, uint32_t count) noexcept {
+  kind_of_wait = how;
   describe_cases(cases, count, wait);
   for (uint32_t i = 0; i < wait->count; ++i) {
     // As link_all counts: one handle for each waitable.
@@ -96,9 +96,9 @@ bool PromiseWait::start(bool sleeping, const SelectCase* cases, uint32_t count) 
 }
 
 bool may_end_from_outside(const Waitable& target) noexcept {
-  if (target.active_handles() > 1) return true;
   const auto* context = dynamic_cast<const ContextCore*>(&target);
-  return context != nullptr && context->may_end_by_itself();
+  if (context == nullptr) return target.active_handles() > 1;
+  return context->outside_handles() > 1 || context->may_end_by_itself();
 }
 
 bool PromiseWait::may_end_from_outside() noexcept {

@@ -18,6 +18,13 @@ namespace heddle {
 
 class Environment;
 
+// Who waits; lib/waits.ts has them as well.
+enum class WaitKind : uint8_t {
+  kPromise,
+  kThread,    // the isolate's thread itself, in slices
+  kListener,  // a promise that does not hold the event loop open, whoever could end it
+};
+
 struct PromiseWait : Waiter, Mail {
   static constexpr uint32_t kInlineNodes = 4;
 
@@ -26,7 +33,7 @@ struct PromiseWait : Waiter, Mail {
 
   // Under the locks of the cases' waitables, which are released. The values in the cells belong to
   // the wait from here on. False: it is over already, by an abandoned waitable.
-  bool start(bool sleeps, const SelectCase* cases, uint32_t count) noexcept;
+  bool start(WaitKind how, const SelectCase* cases, uint32_t count) noexcept;
   // True: it will not be resumed, and belongs to the caller.
   bool cancel() noexcept { return claim(wait->epoch); }
 
@@ -50,7 +57,7 @@ struct PromiseWait : Waiter, Mail {
   uint32_t slot;  // of the promise in JavaScript
   bool holds_loop;
   Atomic<uint32_t> signal;  // for a thread that sleeps: 1 = over
-  bool sleeps;
+  WaitKind kind_of_wait;
   Selected selected;
   alignas(8) unsigned char block[sizeof(Wait) + kInlineNodes * sizeof(WaitNode)];
 };

@@ -9,7 +9,8 @@ namespace heddle {
 
 namespace {
 
-// A message as lib/codec.ts has written it: bytes, handles, and how many of them; words of 4 bytes.
+// A message as lib/encode.ts has written it: bytes, handles, and how many of them; words of 4
+// bytes.
 bool read_message(const JsCall& call, const unsigned char* data, size_t length, Value* out) {
   uint32_t count = 0;
   length -= sizeof count;
@@ -66,11 +67,11 @@ bool read_value(const JsCall& call, Mode mode, napi_value given, Value* out) {
         return false;
       }
       return true;
-    case Mode::kScratch: {
+    case Mode::kOutbox: {
       double length = 0;
       napi_get_value_double(call.env, given, &length);
-      const ByteSpan scratch = call.environment->scratch();
-      has_memory = read_message(call, scratch.data, static_cast<size_t>(length), out);
+      const unsigned char* const outbox = call.environment->outbox();
+      has_memory = read_message(call, outbox, static_cast<size_t>(length), out);
       break;
     }
     case Mode::kBytes: {

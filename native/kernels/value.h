@@ -22,7 +22,7 @@ enum class ValueKind : uint8_t {
   kString,
   kBytes,
   kHandle,   // of something that can be waited for
-  kMessage,  // an object as lib/codec.ts writes it, with the handles in it
+  kMessage,  // an object as lib/encode.ts writes it, with the handles in it
   kBlock,    // bytes that were moved
 };
 

@@ -23,6 +23,7 @@ ChannelCore::ChannelCore(const ChannelOptions& options, Cell* buffer) noexcept
       capacity_(options.capacity),
       min_capacity_(options.capacity),
       max_capacity_(options.max_capacity),
+      tag_(options.tag),
       drop_(options.drop) {}
 
 ChannelCore::~ChannelCore() {

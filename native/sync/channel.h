@@ -21,6 +21,7 @@ namespace heddle {
 struct ChannelOptions {
   uint32_t capacity = 0;
   uint32_t max_capacity = 0;  // beyond `capacity`: it sizes itself between the two
+  uint8_t tag = 0;            // whatever its maker wants to know of it later
   bool is_tracked = false;    // see Waitable::retain
   void (*drop)(Cell* cell) noexcept = nullptr;
 };
@@ -44,6 +45,7 @@ class ChannelCore final : public Waitable {
   bool closed() const noexcept { return closed_.load_acquire(); }
   // What others do at the same time may not be counted.
   uint32_t length() const noexcept { return length_.load_relaxed(); }
+  uint8_t tag() const noexcept { return tag_; }
   uint32_t capacity() const noexcept { return capacity_.load_relaxed(); }
 
   Readiness try_locked(uint32_t queue, Cell* cell, Served* served) noexcept override;
@@ -69,6 +71,7 @@ class ChannelCore final : public Waitable {
   Atomic<uint32_t> capacity_;
   const uint32_t min_capacity_;
   const uint32_t max_capacity_;
+  const uint8_t tag_;
   bool was_empty_ = false;  // a receiver had to wait since the last change of size
   uint32_t receives_ = 0;   // since the level was last looked at
   uint32_t highest_ = 0;    // level since then

@@ -8,14 +8,18 @@ namespace heddle {
 
 ContextCore::ContextCore(Ref<ContextCore> parent) noexcept
     : Waitable(false), parent_(std::move(parent)) {
-  if (parent_) deadline_ns_ = parent_->deadline_ns_;
+  if (!parent_) return;
+  deadline_ns_ = parent_->deadline_ns_;
+  parent_->living_children_.fetch_add_relaxed(1);
 }
 
 ContextCore::~ContextCore() {
   unlink_from_parent();
   // A loop, since a long chain of parents that end with this one would not fit on every stack.
   ContextCore* above = parent_.detach();
-  while (above != nullptr && above->drop_handle()) {
+  while (above != nullptr) {
+    above->living_children_.fetch_sub_acq_rel(1);
+    if (!above->drop_handle()) break;
     above->unlink_from_parent();
     ContextCore* const next = above->parent_.detach();
     delete above;
@@ -156,7 +160,7 @@ bool ContextCore::finish(ContextError error, const ContextReason& reason) noexce
 bool ContextCore::may_end_by_itself() const noexcept {
   if (deadline_ns_ != UINT64_MAX) return true;
   for (const ContextCore* each = parent_.get(); each != nullptr; each = each->parent_.get()) {
-    if (each->active_handles() > 2) return true;  // its child's, and that of whoever asks
+    if (each->outside_handles() > 1) return true;  // one is of whoever asks
   }
   return false;
 }

@@ -43,6 +43,10 @@ class ContextCore final : public Waitable {
   std::shared_ptr<void> value(const void* key) const noexcept;
 
   uint32_t child_count() noexcept;
+  // Handles that are no child's: a child cannot end its parent.
+  uint32_t outside_handles() const noexcept {
+    return active_handles() - living_children_.load_relaxed();
+  }
   // By a deadline, or by somebody who holds one of its ancestors.
   bool may_end_by_itself() const noexcept;
 
@@ -65,6 +69,7 @@ class ContextCore final : public Waitable {
                   ContextCore** done) noexcept;
 
   Ref<ContextCore> parent_;  // until the end
+  Atomic<uint32_t> living_children_{0};
   Atomic<ContextError> error_{ContextError::kNone};
   // Under the parent's lock, and afterwards, when it is off the list, with whoever took it off.
   bool is_child_ = false;

@@ -28,7 +28,8 @@ uint32_t choose_ready(const SelectCase* cases, uint32_t count) noexcept {
     const SelectCase& each = cases[i];
     if (each.target == nullptr || !each.target->is_ready_locked(each.queue, each.cell)) continue;
     // Each of the first k with a chance of 1/k.
-    if (++ready == 1 || random_below(ready) == 0) chosen = i;
+    ++ready;
+    if (ready == 1 || random_below(ready) == 0) chosen = i;
   }
   return chosen;
 }

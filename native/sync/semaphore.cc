@@ -66,7 +66,7 @@ bool SemaphoreCore::release_permits(uint64_t count) noexcept {
   Served served(caller.machine());
   lock();
   const uint64_t before = permits_.load_relaxed();
-  const bool fits = before + count >= before;
+  const bool fits = count <= kMostPermits && before + count <= kMostPermits;
   if (fits) {
     permits_.store_relaxed(before + count);
     serve_ready(&served);

@@ -13,7 +13,8 @@ class SemaphoreCore final : public Waitable {
 
   WaitStatus acquire(uint64_t count = 1, uint64_t deadline_ns = UINT64_MAX);
   bool try_acquire(uint64_t count = 1) noexcept;
-  // False, without effect, if the sum does not fit.
+  static constexpr uint64_t kMostPermits = (uint64_t{1} << 31) - 1;
+  // False, without effect, if there would be more than that.
   bool release_permits(uint64_t count = 1) noexcept;
   uint64_t available() const noexcept { return permits_.load_relaxed(); }
 

@@ -6,7 +6,7 @@ import { recv, RWMutex, select, Semaphore, send, share, spawn, WaitGroup } from 
 import type { Received } from 'heddle';
 import { describe, expect, test } from 'vitest';
 import { expectRefusal, expectRejection, reactions, rejectionOf, runScript } from './support.js';
-import { sharedChannel, stateOf, thrownBy, until } from './support.js';
+import { outputOf, sharedChannel, stateOf, thrownBy, until } from './support.js';
 
 const got = <T>(value: T): Received<T> => ({ ok: true, value });
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
@@ -365,4 +365,26 @@ describe('waits on what only waiters still hold', () => {
       process.exit(0);`);
     expect(output).toBe('2 sent 1');
   });
+});
+
+test.each([
+  ['f64', () => Channel.f64(1), 'a number'],
+  ['i32', () => Channel.i32(1), 'an integer of 32 bits'],
+  ['bytes', () => Channel.bytes(1), 'a Uint8Array'],
+])('a channel of %s checks its elements in other isolates too', async (name, make, words) => {
+  const output = await outputOf(`
+    import { Worker } from 'node:worker_threads';
+    import { adopt, Channel, share } from 'heddle';
+    const code = \`
+      import { parentPort, workerData } from 'node:worker_threads';
+      import { adopt } from 'heddle';
+      try {
+        adopt(workerData).trySend('text');
+      } catch (error) {
+        parentPort.postMessage(error.message);
+      }\`;
+    const worker = new Worker(code, { eval: true, workerData: share(Channel.${name}(1)) });
+    worker.on('message', console.log);`);
+  expect(output).toContain(`expected ${words}, got "text"`);
+  expect(() => make().trySend('text' as never)).toThrow(words);
 });

@@ -379,3 +379,28 @@ describe('what cannot be cloned is refused with the path to it', () => {
     expect([channel.length, pass({ after: 1 })]).toEqual([0, { after: 1 }]);
   });
 });
+
+test('a getter that sends while its object is being written disturbs neither message', () => {
+  const channel = new Channel<unknown>(4);
+  channel.toHandle();
+  const value = {
+    a: 1,
+    get b() {
+      channel.trySend({ inner: 'words' });
+      return 2;
+    },
+    z: [3],
+  };
+  channel.trySend(value);
+  expect(channel.tryRecv()).toEqual({ ok: true, value: { inner: 'words' } });
+  expect(channel.tryRecv()).toEqual({ ok: true, value: { a: 1, b: 2, z: [3] } });
+});
+
+test('a value that is nested too deeply is refused, and the next one is not', () => {
+  const channel = new Channel<unknown>(1);
+  channel.toHandle();
+  let deep: unknown[] = [];
+  for (let i = 0; i < 20_000; i += 1) deep = [deep];
+  expectRefusal('ERR_HEDDLE_VALUE', () => channel.trySend(deep), 'nested too deeply');
+  expect(channel.trySend([1])).toBe(true);
+});

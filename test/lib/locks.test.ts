@@ -463,3 +463,9 @@ test('a body that is no function fails, and the lock is free again', async () =>
     new Once().run(() => {}, { signal: 5 } as never),
   );
 });
+
+test('a semaphore refuses more permits than 2³¹−1', () => {
+  const semaphore = new Semaphore(5);
+  expectRefusal('ERR_HEDDLE_COUNT', () => semaphore.release(2 ** 31 - 1), 'got 5');
+  expect(semaphore.available).toBe(5);
+});

@@ -97,7 +97,7 @@ test('kernels take bytes that are given away, and give them back', async () => {
 
 test('a kernel that refuses an argument leaves the others where they are', () => {
   const bytes = filled(alloc(10));
-  const call = (): unknown => spawn(kernels.crc32, move(bytes), 1 as never);
+  const call = (): unknown => spawn(kernels.crc32 as never, move(bytes) as never, 1 as never);
   expectRefusal('ERR_HEDDLE_ARGUMENT', call);
   expect(bytes.length).toBe(10);
 });
