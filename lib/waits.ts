@@ -1,12 +1,12 @@
 // Waits of this isolate that native code knows: each has a slot, and ends once, by what it waited
 // for or by a cancellation.
-import { binding, Status } from './binding.js';
+import { binding } from './binding.js';
 import { encodeMessage } from './encode.js';
 import { HeddleError, nativeError } from './errors.js';
 import { Shareable } from './handle.js';
-import { entries, onWait, readValue, settleLocal, state, State, values } from './mail.js';
-import { rejected } from './refuse.js';
+import { onWait, readValue, settleLocal, state, State } from './mail.js';
 import { isBlock, leave, Moved } from './move.js';
+import { rejected } from './refuse.js';
 import { follow, unfollow } from './signals.js';
 
 /** How a try or a wait has ended; as in native code. */
@@ -281,5 +281,3 @@ export function waitSync(
     giveSlot(slot);
   }
 }
-
-export { entries, Status, values };

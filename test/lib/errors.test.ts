@@ -132,6 +132,43 @@ describe('numbers that lib and native code share', () => {
     expect(theirs).toEqual(ours);
   });
 
+  // `kNotReady = 9` or, where no numbers are given, the place in the list.
+  function enumOf(path: string, name: string): Record<string, number> {
+    const body = new RegExp(`enum (?:class )?${name}\\b[^{]*\\{([^}]*)\\}`).exec(read(path))?.[1];
+    if (body === undefined) throw new Error(`expected enum ${name} in ${path}`);
+    const names = body.replaceAll(/\/\/.*/g, '').match(/\bk\w+/g) ?? [];
+    return Object.fromEntries(
+      names.map((each, place) => [each.charAt(1).toLowerCase() + each.slice(2), place]),
+    );
+  }
+
+  test.each([
+    ['lib/waits.ts', 'Mode', 'native/addon/value_call.h', 'Mode'],
+    ['lib/waits.ts', 'WaitKind', 'native/addon/promise_wait.h', 'WaitKind'],
+    ['lib/handle.ts', 'HandleKind', 'native/kernels/value.h', 'HandleKind'],
+  ])('%s %s', (lib, name, path, nativeName) => {
+    const ours = entriesOf(lib, new RegExp(`const ${name} =`), inLib);
+    expect(Object.keys(ours).length).toBeGreaterThan(2);
+    expect(enumOf(path, nativeName)).toEqual(ours);
+  });
+
+  test('how a try or a wait has ended', () => {
+    const ours = entriesOf('lib/waits.ts', /const WaitStatus =/, inLib);
+    const waits = enumOf('native/sync/wait.h', 'WaitStatus');
+    const tries = Object.fromEntries(
+      [...read('native/addon/js_sync.cc').matchAll(/\bk(Pending|NotReady) = (\d+)/g)].map(
+        ([, name, value]) => [name!.charAt(0).toLowerCase() + name!.slice(1), Number(value)],
+      ),
+    );
+    expect({ ...waits, ...tries }).toEqual(ours);
+  });
+
+  test('the places of what calls answer', () => {
+    const ours = entriesOf('lib/mail.ts', /const State =/, inLib);
+    const { stateCount: _, ...theirs } = enumOf('native/addon/environment.h', 'State');
+    expect(theirs).toEqual(ours);
+  });
+
   test('the states of a task, in the order of their numbers', () => {
     const listed = /kStates[^=]*= \[([^\]]*)\]/.exec(read('lib/task.ts'))?.[1];
     const ours = listed!.split(',').map((word) => word.trim().replaceAll("'", ''));
