@@ -165,8 +165,8 @@ describe('numbers that lib and native code share', () => {
 
   test('the places of what calls answer', () => {
     const ours = entriesOf('lib/mail.ts', /const State =/, inLib);
-    const { stateCount: _, ...theirs } = enumOf('native/addon/environment.h', 'State');
-    expect(theirs).toEqual(ours);
+    const theirs = enumOf('native/addon/environment.h', 'State');
+    expect(theirs).toEqual({ ...ours, stateCount: Object.keys(ours).length });
   });
 
   test('the states of a task, in the order of their numbers', () => {
