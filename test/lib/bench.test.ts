@@ -222,7 +222,7 @@ describe('scenarios', () => {
     '%s has groups in which heddle takes part, under names of the contract',
     (_, scenario) => {
       const impl =
-        /^(heddle( fiber| compact| standard)?|pthread|js promise|node worker|go|python|moody\w+)\b/;
+        /^(heddle( fiber| compact| standard)?|pthread|js promise|node worker|go|python|moody\w+|messageport)\b/;
       for (const plan of plans) {
         const groups = scenario.groups(plan);
         expect(groups.length).toBeGreaterThan(0);

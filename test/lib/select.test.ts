@@ -212,7 +212,7 @@ describe.each(kinds)('a select of %s channels', (_, make) => {
   });
 });
 
-test('a local and a shared channel have equal chances beside others that are not ready', async () => {
+test('a local and a shared channel have equal chances beside idle ones', async () => {
   const ready = make2(mixed, 1);
   const idle = upTo(6).map(() => mixed<number>());
   for (const channel of ready) await channel.send(0);

@@ -185,9 +185,11 @@ TEST_CASE("a release that does not fit is refused, and changes nothing") {
   Semaphore semaphore(5);
   CHECK(!semaphore.core()->release_permits(UINT64_MAX));
   CHECK_EQ(semaphore.core()->available(), 5u);
-  CHECK(semaphore.core()->release_permits(UINT64_MAX - 5));
-  CHECK_EQ(semaphore.core()->available(), UINT64_MAX);
-  CHECK(semaphore.try_acquire(UINT64_MAX));
+  CHECK(!semaphore.core()->release_permits(SemaphoreCore::kMostPermits - 4));
+  CHECK_EQ(semaphore.core()->available(), 5u);
+  CHECK(semaphore.core()->release_permits(SemaphoreCore::kMostPermits - 5));
+  CHECK_EQ(semaphore.core()->available(), SemaphoreCore::kMostPermits);
+  CHECK(semaphore.try_acquire(SemaphoreCore::kMostPermits));
 }
 
 }  // namespace heddle::test
