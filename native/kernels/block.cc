@@ -11,7 +11,7 @@ namespace heddle {
 namespace {
 constexpr size_t kSmallestPooled = size_t{64} << 10;
 constexpr int kClasses = 9;  // 64 KiB to 16 MiB, by powers of two
-constexpr size_t kMostPooled = size_t{512} << 20;
+constexpr size_t kMostPooled = size_t{64} << 20;
 }  // namespace
 
 struct BlockPool {
