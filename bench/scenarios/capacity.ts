@@ -63,7 +63,7 @@ function group({ name, metrics }: Part, capacity: number, params: object): Group
 }
 
 function moving(part: Part, processors: number, plan: Plan): Group[] {
-  const params = { n: plan.quick ? 500_000 : 2_000_000, senders: 1, receivers: 1, processors };
+  const params = { n: plan.quick ? 300_000 : 500_000, senders: 1, receivers: 1, processors };
   return capacitiesOf(plan).map((capacity) => group(part, capacity, params));
 }
 

@@ -68,7 +68,7 @@ export const channel: Scenario = {
   counts: 'items',
   takesN: true,
   groups(plan: Plan): Group[] {
-    const n = plan.n ?? (plan.quick ? 1_000_000 : 4_000_000);
+    const n = plan.n ?? (plan.quick ? 500_000 : 1_000_000);
     return kShapes.map((shape) => group(shape, n));
   },
 };

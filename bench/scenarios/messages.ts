@@ -38,7 +38,7 @@ export const messages: Scenario = {
   counts: 'messages',
   takesN: false,
   groups(plan: Plan): Group[] {
-    const n = plan.quick ? 100_000 : 400_000;
+    const n = plan.quick ? 60_000 : 150_000;
     return [
       group('ns per number awaited', 'number', n, kAwaited),
       group('ns per number batched', 'number', 4 * n, [

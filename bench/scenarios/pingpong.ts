@@ -35,5 +35,5 @@ export const pingpong: Scenario = {
     'same channels. node worker: postMessage to a Worker and back.',
   counts: 'round trips',
   takesN: true,
-  groups: (plan: Plan) => [group(plan.n ?? (plan.quick ? 500_000 : 2_000_000))],
+  groups: (plan: Plan) => [group(plan.n ?? (plan.quick ? 200_000 : 500_000))],
 };

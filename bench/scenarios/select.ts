@@ -54,7 +54,7 @@ export const selectAmong: Scenario = {
   counts: 'selects',
   takesN: true,
   groups(plan: Plan): Group[] {
-    const n = plan.n ?? (plan.quick ? 200_000 : 1_000_000);
+    const n = plan.n ?? (plan.quick ? 100_000 : 300_000);
     return kShapes.map((shape) => group(shape, n));
   },
 };

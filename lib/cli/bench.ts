@@ -21,8 +21,7 @@ import { scenarios } from '../../bench/scenarios/index.js';
 import { startProgress } from './progress.js';
 import { chooseFrom, kExit, parseCount, UsageError } from './usage.js';
 
-const kDefaultRuns = 5;
-const kQuickRuns = 3;
+const kDefaultRuns = 3; // all scenarios together stay below 8 minutes
 const kDefaultReport = 'heddle-bench.html';
 const kMaxRuns = 1_000;
 const kMaxCount = 10_000_000;
@@ -162,7 +161,7 @@ async function bench(names: readonly string[], flags: Flags): Promise<number> {
   const begin = performance.now();
   const work = planWork(chooseScenarios(names, flags), flags);
   const wanted = choosePeers(flags.peers);
-  const runs = flags.runs ?? (flags.quick ? kQuickRuns : kDefaultRuns);
+  const runs = flags.runs ?? kDefaultRuns;
   const out = flags.out ?? (flags.json ? undefined : kDefaultReport);
   if (out !== undefined) checkWritable(out);
   const color = pc.isColorSupported && process.stdout.isTTY;
@@ -202,7 +201,7 @@ export function benchCommand(): Command {
     .description('measure heddle beside threads, Workers, promises and Go on this machine')
     .argument('[scenario...]', 'what to measure; all of them if none is named')
     .option('--json', 'print one JSON object and nothing else')
-    .option('--quick', 'smaller counts and fewer runs: a first look')
+    .option('--quick', 'smaller counts: a first look')
     .option('--runs <count>', 'runs of each', parseCount(kMaxRuns))
     .option('--n <count>', 'units, where a scenario has no sweep of its own', parseCount(kMaxCount))
     .option('--peers <list>', 'only these peers, separated by commas, or none')
