@@ -366,6 +366,7 @@ napi_value js_look_at(napi_env env, napi_callback_info info) {
       number = static_cast<RwMutexCore*>(handle.target)->is_poisoned() ? 1 : 0;
       break;
     case HandleKind::kSemaphore:
+      if (what == 3) break;  // nothing that could be half done
       number = static_cast<double>(static_cast<SemaphoreCore*>(handle.target)->available());
       break;
     case HandleKind::kWaitGroup:

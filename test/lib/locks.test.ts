@@ -469,3 +469,10 @@ test('a semaphore refuses more permits than 2³¹−1', () => {
   expectRefusal('ERR_HEDDLE_COUNT', () => semaphore.release(2 ** 31 - 1), 'got 5');
   expect(semaphore.available).toBe(5);
 });
+
+test('permits are never poisoned, however many are left', async () => {
+  const semaphore = new Semaphore(5);
+  const held = await semaphore.acquire(2);
+  expect(held.poisoned).toBe(false);
+  expect(semaphore.tryAcquire()?.poisoned).toBe(false);
+});
