@@ -179,18 +179,18 @@ export class LocalChannel {
 
   close(): void {
     this.closed = true;
-    for (const queue of [this.receivers, this.senders]) {
-      for (let each = queue.claimFirst(); each !== undefined; each = queue.claimFirst()) {
-        each.owner.complete(each.index, WaitStatus.closed, undefined);
-      }
-    }
+    this.#endAll(WaitStatus.closed);
   }
 
   /** Nobody holds it any more: see ERR_HEDDLE_ABANDONED. */
   abandon(): void {
+    this.#endAll(WaitStatus.abandoned);
+  }
+
+  #endAll(status: number): void {
     for (const queue of [this.receivers, this.senders]) {
       for (let each = queue.claimFirst(); each !== undefined; each = queue.claimFirst()) {
-        each.owner.complete(each.index, WaitStatus.abandoned, undefined);
+        each.owner.complete(each.index, status, undefined);
       }
     }
   }

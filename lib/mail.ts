@@ -18,7 +18,7 @@ export const values: unknown[] = new Array<unknown>(kBatch).fill(undefined);
 export const state = new Uint32Array(8);
 
 /** Places in `state`. */
-export const State = { status: 0, valueKind: 1, length: 2, localMail: 3, index: 4 } as const;
+export const State = { status: 0, valueKind: 1, localMail: 2, index: 3 } as const;
 
 export const kMostAtOnce = kBatch;
 

@@ -226,18 +226,23 @@ class HandleWait<T> implements Waiting {
 
 /** A try that leaves nothing behind: its status; the value is for {@link takenValue}. */
 export function tryOn(id: number, queue: number, mode: number, given: unknown): number {
-  binding.waitOn(id, queue, mode, given, kNoSlot, -1, WaitKind.promise);
-  settleGiven(isTaken(state[State.status]!));
+  try {
+    binding.waitOn(id, queue, mode, given, kNoSlot, -1, WaitKind.promise);
+  } finally {
+    settleGiven(isTaken(state[State.status]!));
+  }
   return state[State.status]!;
 }
 
 /** The same for the two sides of a channel. */
 export function trySend(id: number, value: unknown): number {
   const given = give(value);
-  binding.trySend(id, givenMode, given);
-  const status = state[State.status]!;
-  settleGiven(status === WaitStatus.done);
-  return status;
+  try {
+    binding.trySend(id, givenMode, given);
+  } finally {
+    settleGiven(state[State.status] === WaitStatus.done);
+  }
+  return state[State.status]!;
 }
 
 export function tryReceive(id: number): number {
@@ -270,8 +275,11 @@ export function waitSync(
 ): number {
   const slot = takeSlot({ settle: () => {} });
   try {
-    binding.waitOn(id, queue, mode, given, slot, -1, WaitKind.thread);
-    settleGiven(isTaken(state[State.status]!));
+    try {
+      binding.waitOn(id, queue, mode, given, slot, -1, WaitKind.thread);
+    } finally {
+      settleGiven(isTaken(state[State.status]!));
+    }
     if (state[State.status] !== WaitStatus.pending) return state[State.status]!;
     while (!sleepSlice(slot)) {
       if (signal?.aborted && binding.cancelWait(slot)) throw signal.reason;

@@ -73,7 +73,7 @@ class Environment {
   static bool deliver_here(PromiseWait* wait) noexcept;
 
   // What calls share with JavaScript.
-  enum State : uint32_t { kStatus, kValueKind, kLength, kLocalMail, kIndex, kStateCount };
+  enum State : uint32_t { kStatus, kValueKind, kLocalMail, kIndex, kStateCount };
   uint32_t* state() noexcept { return state_; }
   uint32_t* entries() noexcept { return entries_; }
   double* numbers() noexcept { return numbers_; }

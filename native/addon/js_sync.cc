@@ -125,8 +125,9 @@ uint32_t wait_for(const JsCall& call, SelectCase* cases, uint32_t count, uint32_
     wait->free(environment.wait_stock());
     return static_cast<uint32_t>(end.status);
   }
-  if (kind != WaitKind::kThread && deadline_ns != os::kNever)
+  if (kind != WaitKind::kThread && deadline_ns != os::kNever) {
     runtime().arm_timer(deadline_ns, wait, epoch);
+  }
   return kPending;
 }
 

@@ -148,3 +148,14 @@ test('wrong lengths, and what is no bytes, are refused', async () => {
   const again = (): unknown => channel.trySend(move(bytes));
   expectRefusal('ERR_HEDDLE_VALUE', again, 'transferred away');
 });
+
+test('bytes that could not be given are forgotten: what is sent next takes nothing with it', () => {
+  const channel = sharedChannel<unknown>(4);
+  const gone = new Uint8Array(4);
+  channel.trySend(move(gone));
+  expectRefusal('ERR_HEDDLE_VALUE', () => channel.trySend(move(gone)));
+  const bytes = new Uint8Array(4);
+  channel.trySend(1);
+  channel.trySend(bytes);
+  expect(bytes.length).toBe(4);
+});
