@@ -19,6 +19,7 @@
 
 #include "core/check.h"
 #include "core/park.h"
+#include "core/random.h"
 #include "core/scheduler.h"
 #include "core/turn.h"
 
@@ -34,16 +35,6 @@ constexpr uint64_t kWorthObservations = 10;  // a queue that lasts longer than t
 constexpr uint32_t kTalkCalls = 8;           // in an observation: a call every 125 ns
 constexpr uint64_t kDozeNs = 200'000;
 constexpr uint64_t kSettleNs = 100'000'000;  // idle for so long: give memory back
-
-uint64_t next_random(Machine* machine) noexcept {
-  // xorshift64*, Vigna 2016.
-  uint64_t x = machine->random;
-  x ^= x >> 12;
-  x ^= x << 25;
-  x ^= x >> 27;
-  machine->random = x;
-  return x * 0x2545F4914F6CDD1DULL;
-}
 
 // A fiber that wakes up finds its last frames in memory that nobody has touched for long.
 void prefetch_frames(const void* stack_pointer) noexcept {
@@ -187,7 +178,7 @@ Runnable* Scheduler::steal_from(Machine* machine, Processor* victim, bool take_r
 Runnable* Scheduler::steal_once(Machine* machine, bool* declined) noexcept {
   const uint32_t known = created_processors_.load_acquire();
   for (uint32_t round = 0; round < kStealRounds; ++round) {
-    const auto start = static_cast<uint32_t>(next_random(machine) % known);
+    const auto start = static_cast<uint32_t>(next_random(machine->random) % known);
     for (uint32_t i = 0; i < known; ++i) {
       Processor* victim = processor_at((start + i) % known);
       if (victim == machine->processor) continue;

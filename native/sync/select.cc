@@ -4,6 +4,8 @@
 #include <functional>
 #include <new>
 
+#include "core/random.h"
+
 namespace heddle {
 
 namespace {
@@ -13,12 +15,7 @@ namespace {
 uint32_t random_below(uint32_t bound) noexcept {
   uint64_t& state = os::thread_slot().random;
   if (state == 0) state = os::random_seed() | 1;
-  // xorshift64*, Vigna 2016.
-  state ^= state >> 12;
-  state ^= state << 25;
-  state ^= state >> 27;
-  const uint64_t random = (state * 0x2545F4914F6CDD1DULL) >> 32;
-  return static_cast<uint32_t>((random * bound) >> 32);
+  return static_cast<uint32_t>(((next_random(state) >> 32) * bound) >> 32);
 }
 
 uint32_t choose_ready(const SelectCase* cases, uint32_t count) noexcept {
