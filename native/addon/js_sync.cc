@@ -150,7 +150,6 @@ void try_or_wait(const JsCall& call, SelectCase* cases, uint32_t count, uint32_t
   Served served(nullptr);
   locks.lock();
   const Selected at_once = select_locked(cases, count, &served);
-  served.resume_all();
   if (at_once.index == Selected::kNothing && slot != kNoSlot) {
     const uint64_t deadline_ns = timeout_ms >= 0 ? deadline_after(timeout_ms) : os::kNever;
     status = wait_for(call, cases, count, slot, deadline_ns, kind);

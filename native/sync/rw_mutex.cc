@@ -38,19 +38,16 @@ bool RwMutexCore::is_ready_locked(uint32_t, const Cell& cell) const noexcept {
   return !has_waiters(0) && may_enter(writes_of(cell));
 }
 
-Readiness RwMutexCore::try_locked(uint32_t, Cell* cell, Served* served) noexcept {
-  serve_ready(served);  // waiters that have gone may be all that is in front
+Readiness RwMutexCore::try_locked(uint32_t, Cell* cell, Served*) noexcept {
   if (!is_ready_locked(0, *cell)) return Readiness::kNotReady;
   enter(writes_of(*cell));
   return Readiness::kDone;
 }
 
 bool RwMutexCore::try_now(bool writes) noexcept {
-  Caller caller;
-  Served served(caller.machine());
   Cell cell = cell_for(writes);
   lock();
-  const bool got = try_locked(0, &cell, &served) == Readiness::kDone;
+  const bool got = try_locked(0, &cell, nullptr) == Readiness::kDone;
   unlock();
   return got;
 }

@@ -27,19 +27,16 @@ bool SemaphoreCore::is_ready_locked(uint32_t, const Cell& cell) const noexcept {
   return !has_waiters(0) && permits_.load_relaxed() >= count_of(cell);
 }
 
-Readiness SemaphoreCore::try_locked(uint32_t, Cell* cell, Served* served) noexcept {
-  serve_ready(served);  // waiters that have gone may be all that is in front
+Readiness SemaphoreCore::try_locked(uint32_t, Cell* cell, Served*) noexcept {
   if (!is_ready_locked(0, *cell)) return Readiness::kNotReady;
   take(count_of(*cell));
   return Readiness::kDone;
 }
 
 bool SemaphoreCore::try_acquire(uint64_t count) noexcept {
-  Caller caller;
-  Served served(caller.machine());
   Cell cell = cell_for(count);
   lock();
-  const bool got = try_locked(0, &cell, &served) == Readiness::kDone;
+  const bool got = try_locked(0, &cell, nullptr) == Readiness::kDone;
   unlock();
   return got;
 }

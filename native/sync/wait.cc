@@ -224,7 +224,6 @@ WaitStatus wait_on(Waitable* waitable, uint32_t queue, Cell* cell, WaitReason re
   waitable->lock(caller.who());
   const Readiness readiness = waitable->try_locked(queue, cell, &served);
   if (readiness == Readiness::kNotReady) {
-    served.resume_all();  // a try may let others pass who can; nobody else will
     return wait_locked(caller, waitable, queue, cell, reason, deadline_ns);
   }
   waitable->unlock();

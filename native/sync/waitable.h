@@ -152,7 +152,7 @@ class Waitable {
   // --- under the lock ---
 
   // One try of what waiters of that queue wait for: to receive into the cell, to send it, to hold
-  // the mutex ... Not ready means that a waiter would wait.
+  // the mutex ... Not ready means that a waiter would wait, and that nobody was served.
   virtual Readiness try_locked(uint32_t queue, Cell* cell, Served* served) noexcept = 0;
   // Whether a try would succeed, as far as that can be told without one.
   virtual bool is_ready_locked(uint32_t queue, const Cell& cell) const noexcept = 0;
