@@ -4,8 +4,8 @@
 // Always true:
 // - It holds a handle of each waitable that it waits for, and lends it to the wait; so a channel of
 //   which JavaScript has kept nothing but pending promises is abandoned.
-// - Until its wait is claimed it belongs to the isolate; then to the claimer, which resumes it; then
-//   to the mailbox, or to the thread that sleeps for it.
+// - Until its wait is claimed it belongs to the isolate; then to the claimer, which resumes it;
+//   last to the mailbox, or to the thread that sleeps for it.
 // - Type-stable, since a timer may still know an epoch of it.
 #pragma once
 
