@@ -148,6 +148,8 @@ export interface Binding {
   allocate(length: number): ArrayBuffer | undefined;
   /** The block of the view as a new one, in this isolate; `leave` is still to come. */
   carry<T extends ArrayBufferView | ArrayBuffer>(view: T): T;
+  /** The block of the view goes back to the pool; `leave` is still to come. */
+  free(view: ArrayBufferView | ArrayBuffer): void;
   /** Bytes that were given away leave this isolate; undefined: they stay. */
   leave(buffer: ArrayBuffer | undefined): void;
   shareHandle(id: number): number;

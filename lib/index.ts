@@ -8,7 +8,7 @@ export { kernels } from './kernels.js';
 export type { BytesLike, Kernel } from './kernels.js';
 export { Barrier, Mutex, Once, RWMutex, Semaphore, WaitGroup } from './locks.js';
 export type { Held } from './locks.js';
-export { alloc, move } from './move.js';
+export { alloc, free, move } from './move.js';
 export { runtime } from './runtime.js';
 export type { RuntimeStats } from './runtime.js';
 export { after, done, recv, select, send } from './select.js';

@@ -15,6 +15,11 @@ export function noteBlock<T extends ArrayBuffer | ArrayBufferView>(bytes: T): T 
   return bytes;
 }
 
+function expectBytes(caller: string, bytes: unknown): void {
+  if (ArrayBuffer.isView(bytes) || bytes instanceof ArrayBuffer) return;
+  throw new HeddleError('ERR_HEDDLE_VALUE', `${caller}: expected bytes, got ${describe(bytes)}`);
+}
+
 const kMostBytes = 2 ** 32;
 
 /** Bytes of heddle's own, zeroed, that `move` gives away without a copy; 0 to 2³² of them. */
@@ -23,6 +28,18 @@ export function alloc(byteLength: number): Uint8Array {
   const buffer = binding.allocate(byteLength);
   if (buffer === undefined) throw nativeError('ERR_HEDDLE_MEMORY');
   return new Uint8Array(noteBlock(buffer));
+}
+
+/**
+ * Gives heddle's own memory back now, not when the collector finds it; here it is gone (its buffer
+ * is detached). Whoever receives many large blocks keeps the next `alloc` quick by it. Other memory
+ * is left to the collector.
+ */
+export function free(bytes: ArrayBufferView | ArrayBuffer): void {
+  expectBytes('free', bytes);
+  if (!isBlock(bytes)) return;
+  binding.free(bytes);
+  leave(bytes, true);
 }
 
 // Whether something may still be on its way to a local channel, inside an object.
@@ -45,9 +62,7 @@ export class Moved<T extends ArrayBufferView | ArrayBuffer> {
  * await spawn(kernels.sha256, move(bytes));
  */
 export function move<T extends ArrayBufferView | ArrayBuffer>(bytes: T): T {
-  if (!(ArrayBuffer.isView(bytes) || bytes instanceof ArrayBuffer)) {
-    throw new HeddleError('ERR_HEDDLE_VALUE', `move: expected bytes, got ${describe(bytes)}`);
-  }
+  expectBytes('move', bytes);
   if (!isRecent) {
     isRecent = true;
     queueMicrotask(() => {

@@ -7,8 +7,8 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { isMainThread, MessageChannel, parentPort, Worker, workerData } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
-import { adopt, alloc, Channel, move, share } from '../../lib/index.js';
-import type { ShareToken } from '../../lib/index.js';
+import { adopt, alloc, Channel, free, move, share } from '../../lib/index.js';
+import type { Received, ShareToken } from '../../lib/index.js';
 import { median } from './statistics.js';
 import type { Output, Params } from './types.js';
 
@@ -161,6 +161,10 @@ const measured: Record<string, Measured> = {
       }),
   },
   moved: { part: 'sendAllocated', run: ({ there }, n) => receiveAll(there, n) },
+  freed: {
+    part: 'sendAllocated',
+    run: ({ there }, n) => receiveAll(there, n, (received) => free(received.value as Uint8Array)),
+  },
   portAwaited: { part: 'postPort', run: ({ port }, n) => overPort(port, n) },
   portTransferred: { part: 'postTransferred', run: ({ port }, n) => overPort(port, n) },
   portHot: {
@@ -186,11 +190,18 @@ const measured: Record<string, Measured> = {
 };
 
 // A fifth of the messages warms both sides up; then the clock starts.
-async function receiveAll(channel: Channel<unknown>, n: number): Promise<number> {
+async function receiveAll(
+  channel: Channel<unknown>,
+  n: number,
+  use?: (received: Received<unknown>) => void,
+): Promise<number> {
   const warm = Math.floor(n / 5);
-  for (let i = 1; i < warm; i += 1) await channel.recv();
-  const begin = performance.now();
-  for (let i = warm; i < n; i += 1) await channel.recv();
+  let begin = 0;
+  for (let i = 1; i < n; i += 1) {
+    if (i === warm) begin = performance.now();
+    const received = await channel.recv();
+    if (use !== undefined) use(received);
+  }
   return ((performance.now() - begin) * 1e6) / (n - warm);
 }
 

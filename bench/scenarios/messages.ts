@@ -34,7 +34,8 @@ export const messages: Scenario = {
   how:
     'A channel with room for 1,024 beside a MessagePort, every message awaited by itself, unless ' +
     'it says batched: then by recvMany. Cold: 12 ms after the last one. 1 MiB moved: allocated ' +
-    'and filled for each message, as heddle’s own memory or as any other.',
+    'and filled for each message, as heddle’s own memory (which the receiver frees, or leaves to ' +
+    'the collector) or as any other.',
   counts: 'messages',
   takesN: false,
   groups(plan: Plan): Group[] {
@@ -69,7 +70,8 @@ export const messages: Scenario = {
         kUs,
       ),
       group('ns per 1 MiB moved', 'large', 2_000, [
-        { impl: 'heddle', what: 'moved' },
+        { impl: 'heddle', what: 'freed' },
+        { impl: 'heddle, left to the collector', what: 'moved' },
         { impl: 'heddle, other memory', what: 'copied' },
         { impl: 'messageport', what: 'portTransferred' },
         { impl: 'messageport, cloned', what: 'portAwaited' },

@@ -58,6 +58,7 @@ napi_value initialise(napi_env env, napi_value exports) {
       {"contextReason", js_context_reason},
       {"allocate", js_allocate},
       {"carry", js_carry},
+      {"free", js_free},
       {"leave", js_leave},
       {"shareHandle", js_share_handle},
       {"adoptHandle", js_adopt_handle},

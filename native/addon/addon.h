@@ -34,6 +34,7 @@ napi_value js_cancel_context(napi_env env, napi_callback_info info);
 napi_value js_context_reason(napi_env env, napi_callback_info info);
 napi_value js_allocate(napi_env env, napi_callback_info info);
 napi_value js_carry(napi_env env, napi_callback_info info);
+napi_value js_free(napi_env env, napi_callback_info info);
 napi_value js_leave(napi_env env, napi_callback_info info);
 napi_value js_share_handle(napi_env env, napi_callback_info info);
 napi_value js_adopt_handle(napi_env env, napi_callback_info info);

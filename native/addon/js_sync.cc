@@ -484,6 +484,14 @@ napi_value js_carry(napi_env env, napi_callback_info info) {
   return decode(env, value);
 }
 
+// free(view): the block of the view goes back to the pool; leave() is still to come.
+napi_value js_free(napi_env env, napi_callback_info info) {
+  const JsCall call(env, info);
+  Value value;
+  read_value(call, Mode::kMoved, call.arguments[0], &value);
+  return nullptr;
+}
+
 // leave(buffer): bytes that were given away leave this isolate; undefined: they stay.
 napi_value js_leave(napi_env env, napi_callback_info info) {
   const JsCall call(env, info);

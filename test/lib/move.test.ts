@@ -1,5 +1,5 @@
 // Bytes that are given away: they arrive, and here they are gone.
-import { alloc, Channel, kernels, move, select, send, spawn } from 'heddle';
+import { alloc, Channel, free, kernels, move, select, send, spawn } from 'heddle';
 import { describe, expect, test } from 'vitest';
 import { expectRefusal, outputOf, rejectionOf } from './support.js';
 
@@ -158,4 +158,50 @@ test('bytes that could not be given are forgotten: what is sent next takes nothi
   channel.trySend(1);
   channel.trySend(bytes);
   expect(bytes.length).toBe(4);
+});
+
+describe('free', () => {
+  test('gives heddle’s own memory back at once, and the next one who asks sees zeros', () => {
+    for (let i = 0; i < 20; i += 1) {
+      const bytes = alloc(kMiB);
+      expect(bytes.every((byte) => byte === 0)).toBe(true);
+      bytes.fill(255);
+      free(bytes);
+      expect(bytes.length).toBe(0);
+      expect(bytes.buffer.byteLength).toBe(0);
+    }
+  });
+
+  test('takes what was received, and a buffer as well as a view', async () => {
+    const channel = sharedChannel<Uint8Array>();
+    const arrived = await through(channel, move(filled(new Uint8Array(kMiB))));
+    free(arrived);
+    expect(arrived.length).toBe(0);
+    const { buffer } = alloc(100);
+    free(buffer as ArrayBuffer);
+    expect(buffer.byteLength).toBe(0);
+  });
+
+  test('does not grow the process, however many there are', () => {
+    for (let i = 0; i < 50; i += 1) free(alloc(4 * kMiB).fill(1));
+    const before = process.memoryUsage.rss();
+    for (let i = 0; i < 2000; i += 1) free(alloc(4 * kMiB).fill(1));
+    expect(process.memoryUsage.rss() - before).toBeLessThan(64 * kMiB);
+  });
+
+  test('leaves other memory, and a part of a block, to the collector', () => {
+    const other = filled(new Uint8Array(100));
+    free(other);
+    expect(other).toEqual(filled(new Uint8Array(100)));
+    const block = alloc(100).fill(3);
+    free(block.subarray(0, 50));
+    expect(block).toEqual(new Uint8Array(100).fill(3));
+  });
+
+  test('refuses what is gone already, and what is no bytes', () => {
+    const bytes = alloc(100);
+    free(bytes);
+    expectRefusal('ERR_HEDDLE_VALUE', () => free(bytes), 'transferred away');
+    expectRefusal('ERR_HEDDLE_VALUE', () => free('bytes' as never), 'free: expected bytes');
+  });
 });
