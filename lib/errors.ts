@@ -4,8 +4,9 @@
 /** Code → cause and remedy. */
 export const errorCodes = {
   ERR_HEDDLE_TARGET: {
-    cause: 'the thing to spawn is not a kernel',
-    remedy: 'pass one of `kernels`, for example spawn(kernels.sha256, bytes)',
+    cause: 'the thing to spawn is no kernel, no task of defineTasks and no function',
+    remedy:
+      'pass one of `kernels`, a task of defineTasks, or a function: spawn((ctx, n) => n + 1, 1)',
   },
   ERR_HEDDLE_VALUE: {
     cause: 'a value cannot be copied to where it should go',
@@ -60,6 +61,33 @@ export const errorCodes = {
     cause: 'a token stands for nothing: it was used, has expired, or is no token',
     remedy: 'share() again, and adopt() once, within a minute',
   },
+  ERR_HEDDLE_CAPTURE: {
+    cause: 'a function to run in another isolate uses something of its surroundings',
+    remedy:
+      'pass it as an argument, or export the function from a module: ' +
+      'export const tasks = defineTasks(import.meta.url, { … })',
+  },
+  ERR_HEDDLE_MODULE: {
+    cause: 'the module of a task could not be loaded in an isolate, or has no such task',
+    remedy: 'see the cause; pass import.meta.url of the module that calls defineTasks',
+  },
+  ERR_HEDDLE_LOADING: {
+    cause:
+      'a task module spawns while it is being loaded in an isolate, and would start itself again',
+    remedy: 'move defineTasks into a module of its own, or spawn only `if (isMainThread)`',
+  },
+  ERR_HEDDLE_DUPLICATE: {
+    cause: 'a module defines two tasks of one name',
+    remedy: 'give each task of a module a name of its own',
+  },
+  ERR_HEDDLE_ISOLATE_EXIT: {
+    cause: 'the isolate that ran a task has ended',
+    remedy: 'see the cause; a task must not call process.exit() or leave errors uncaught',
+  },
+  ERR_HEDDLE_ISOLATE_OOM: {
+    cause: 'the isolate that ran a task had no memory left',
+    remedy: 'process less at once, or raise resourceLimits.maxOldGenerationSizeMb of the pool',
+  },
   ERR_HEDDLE_KERNEL: {
     cause: 'a kernel threw an exception without a code',
     remedy: 'the message is the kernel’s own',
@@ -76,15 +104,29 @@ export const errorCodes = {
 
 export type ErrorCode = keyof typeof errorCodes;
 
+export interface HeddleErrorOptions extends ErrorOptions {
+  /** Instead of the code's, where the case at hand allows a better one. */
+  remedy?: string;
+}
+
 /** A failure of heddle's own. The message says what was expected, what was got, and the remedy. */
 export class HeddleError extends Error {
   override readonly name = 'HeddleError';
   readonly code: ErrorCode;
 
-  constructor(code: ErrorCode, problem: string, options?: ErrorOptions) {
-    super(`${problem}; ${errorCodes[code].remedy}`, options);
+  constructor(code: ErrorCode, problem: string, options?: HeddleErrorOptions) {
+    super(`${problem}; ${options?.remedy ?? errorCodes[code].remedy}`, options);
     this.code = code;
   }
+}
+
+/** One that comes from another isolate, whose message is complete. */
+export function reviveError(code: ErrorCode, message: string): HeddleError {
+  return Object.defineProperty(new HeddleError(code, ''), 'message', {
+    value: message,
+    configurable: true,
+    writable: true,
+  });
 }
 
 export function isErrorCode(code: unknown): code is ErrorCode {

@@ -60,6 +60,11 @@ describe('a HeddleError', () => {
     expect(error.stack).toContain('errors.test.ts');
   });
 
+  test('may have a better remedy than its code’s', () => {
+    const error = new HeddleError('ERR_HEDDLE_VALUE', 'expected this, got that', { remedy: 'do' });
+    expect(error.message).toBe('expected this, got that; do');
+  });
+
   test('without a problem of its own states the cause of its code', () => {
     for (const code of codes) {
       const { cause, remedy } = errorCodes[code];
@@ -124,7 +129,7 @@ describe('numbers that lib and native code share', () => {
 
   test.each([
     ['StartMode', 'native/addon/js_spawn.cc', 4],
-    ['Status', 'native/addon/environment.cc', 9],
+    ['Status', 'native/addon/environment_results.cc', 9],
   ])('%s', (name, path, count) => {
     const ours = entriesOf('lib/binding.ts', new RegExp(`const ${name} =`), inLib);
     const theirs = entriesOf(path, new RegExp(`enum ${name} :`), inNative);
@@ -146,6 +151,7 @@ describe('numbers that lib and native code share', () => {
     ['lib/waits.ts', 'Mode', 'native/addon/value_call.h', 'Mode'],
     ['lib/waits.ts', 'WaitKind', 'native/addon/promise_wait.h', 'WaitKind'],
     ['lib/handle.ts', 'HandleKind', 'native/kernels/value.h', 'HandleKind'],
+    ['lib/binding.ts', 'Pushed', 'native/addon/isolate_set.h', 'Pushed'],
   ])('%s %s', (lib, name, path, nativeName) => {
     const ours = entriesOf(lib, new RegExp(`const ${name} =`), inLib);
     expect(Object.keys(ours).length).toBeGreaterThan(2);
@@ -161,6 +167,12 @@ describe('numbers that lib and native code share', () => {
       ),
     );
     expect({ ...waits, ...tries }).toEqual(ours);
+  });
+
+  test('what may be wanted of an isolate', () => {
+    const ours = entriesOf('lib/mail.ts', /const Want =/, inLib);
+    const theirs = entriesOf('native/addon/mailbox.h', /enum class Want :/, inNative);
+    expect(theirs).toEqual({ ...ours, reconsider: 1 });
   });
 
   test('the places of what calls answer', () => {
@@ -186,7 +198,7 @@ describe('numbers that lib and native code share', () => {
 
   test('the smallest and the largest stack', () => {
     const text = read('native/core/stack.h');
-    const ours = read('lib/spawn.ts');
+    const ours = read('lib/spawn-options.ts');
     expect(ours).toContain('const kMinStackBytes = 4096;');
     expect(text).toContain('kMinStackBytes = 4 * 1024;');
     expect(ours).toContain('const kMaxStackBytes = 2 ** 30;');
