@@ -87,6 +87,12 @@ export interface NativeKernelInfo {
 /** Bits of `mode`. */
 export const StartMode = { compact: 1, standard: 2, lockToThread: 4, onThread: 8 } as const;
 
+/** How a task of JavaScript was taken; as in native/addon/isolate_set.h. */
+export const Pushed = { done: 0, grow: 1, closed: 2 } as const;
+
+/** How it has ended, in the isolate that ran it. */
+export const TaskOutcome = { value: 0, thrown: 1, cancelled: 2 } as const;
+
 /** A start that was refused: nothing was queued. */
 type Refused = string | undefined;
 
@@ -177,6 +183,55 @@ export interface Binding {
   sendNumbers(id: number, from: number, count: number): number;
   /** How many were there, each written as an entry. */
   receiveMany(id: number, most: number): number;
+
+  // Tasks of JavaScript: see native/addon/js_isolates.cc.
+  /** The same in all isolates. */
+  functionId(text: string): number;
+  functionText(id: number): string;
+  /** How it was taken: a {@link Pushed}. */
+  spawnTask(
+    set: number,
+    slot: number,
+    fn: number,
+    count: number,
+    /** How each of three arguments and `extra` are given, 4 bits each. */
+    modes: number,
+    first: unknown,
+    second: unknown,
+    third: unknown,
+    extra: unknown,
+    /** [priority, pin or -1, context or -1, milliseconds or -1] */
+    plan: readonly number[] | undefined,
+  ): number;
+  /** True if it had not begun. */
+  cancelTask(slot: number, mode: number, reason: unknown): boolean;
+  /** Milliseconds since it was started; -1 if it has not been. */
+  taskAge(slot: number): number;
+  killTask(slot: number): void;
+  makeSet(most: number): number;
+  setNumber(set: number): number;
+  setMost(set: number, most: number): void;
+  /** The place of an isolate that is to be started or ended; -1: none. */
+  growSet(set: number, least: number): number;
+  shrinkSet(set: number, idleMs: number, least: number): number;
+  takeKill(set: number): number;
+  askToGrow(set: number): void;
+  loseIsolate(set: number, place: number, mode: number, error: unknown): void;
+  failWaiting(set: number, mode: number, error: unknown): void;
+  closeSet(set: number): void;
+  /** [queued, then for each: place, idle, started, ms of its turn, tasks run, ms busy] */
+  lookAtSet(set: number): number[];
+  joinSet(number: number, place: number): boolean;
+  /**
+   * The run of the next task, or -1. In entries: function, count, the kinds of three arguments and
+   * of what is extra, which are where values are.
+   */
+  nextTask(): number;
+  /** `outcome`: see TaskOutcome. */
+  finishTask(run: number, outcome: number, mode: number, value: unknown): void;
+  isTaskCancelled(run: number): boolean;
+  /** A handle; -1: without memory. */
+  taskContext(run: number): number;
 
   getProcessors(): number;
   setProcessors(count: number): void;

@@ -24,6 +24,13 @@ function contextFailed(): HeddleError {
   return waits.waitError(WaitStatus.noMemory, 'context');
 }
 
+/** A context of native code that is made only when somebody needs more of it than `done`. */
+export abstract class LateHandle {
+  abstract isDone(): boolean;
+  /** -1: without memory. */
+  abstract make(): number;
+}
+
 /**
  * A place in a tree of contexts. It is done when it is cancelled, when its deadline has come, or
  * when its parent is done; then all that waits under it ends.
@@ -37,7 +44,8 @@ function contextFailed(): HeddleError {
  * }
  */
 export class Context extends Shareable {
-  readonly #id: number;
+  #id: number;
+  readonly #late: LateHandle | undefined;
   readonly #parent: Context | undefined;
   #key: unknown;
   #value: unknown;
@@ -45,19 +53,30 @@ export class Context extends Shareable {
   #reason: [reason: unknown] | undefined;
 
   /** @internal Contexts are made by {@link background} and by contexts. */
-  constructor(handle: Arrived, parent?: Context) {
+  constructor(handle: Arrived | LateHandle, parent?: Context) {
     super();
-    if (!(handle instanceof Arrived)) refuse('Context', 'background() or a child of it', handle);
-    this.#id = handle.id;
+    if (handle instanceof Arrived) {
+      this.#id = handle.id;
+    } else if (handle instanceof LateHandle) {
+      this.#id = -1;
+      this.#late = handle;
+    } else {
+      refuse('Context', 'background() or a child of it', handle);
+    }
     this.#parent = parent;
   }
 
   toHandle(): number {
-    return this.#id;
+    if (this.#id >= 0) return this.#id;
+    const id = this.#late!.make();
+    if (id < 0) throw contextFailed();
+    this.#id = id;
+    adopt(this, id);
+    return id;
   }
 
   #child(timeoutMs: number): Context {
-    const id = binding.childContext(this.#id, timeoutMs);
+    const id = binding.childContext(this.toHandle(), timeoutMs);
     if (id < 0) throw contextFailed();
     return adopt(new Context(new Arrived(id), this), id);
   }
@@ -105,13 +124,15 @@ export class Context extends Shareable {
 
   /** True once it has ended. Asks a shared word, so it works in a synchronous loop as well. */
   get done(): boolean {
-    return this.#reason !== undefined || binding.lookAt(this.#id, 0) !== kNone;
+    if (this.#reason !== undefined) return true;
+    return this.#id >= 0 ? binding.lookAt(this.#id, 0) !== kNone : this.#late!.isDone();
   }
 
   /** Why it has ended: the reason of `cancel`, or a TimeoutError; undefined while it has not. */
   get err(): unknown {
     if (this.#reason !== undefined) return this.#reason[0];
-    const error = binding.lookAt(this.#id, 0);
+    if (this.#id < 0 && !this.#late!.isDone()) return undefined;
+    const error = binding.lookAt(this.toHandle(), 0);
     if (error === kNone) return undefined;
     this.#reason = [this.#readReason(error)];
     return this.#reason[0];
@@ -146,7 +167,7 @@ export class Context extends Shareable {
         const fire = (): void => controller.abort(this.err);
         void waits
           .waitOn(
-            this.#id,
+            this.toHandle(),
             kQueue,
             Mode.none,
             undefined,
@@ -172,7 +193,7 @@ export class Context extends Shareable {
       // It cannot travel, so others learn only that there was one.
       given = waits.give(describe(own));
     }
-    if (binding.cancelContext(this.#id, waits.givenMode, given)) this.#reason ??= [own];
+    if (binding.cancelContext(this.toHandle(), waits.givenMode, given)) this.#reason ??= [own];
     settleLocal();
   }
 }

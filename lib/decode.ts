@@ -1,5 +1,6 @@
 // The way back: values from the bytes that lib/encode.ts has written. Properties are defined on new
 // objects only, so that a message cannot reach a prototype.
+import { reviveError } from './errors.js';
 import { handleOf } from './handle.js';
 import type { Shareable } from './handle.js';
 import { doubleBytes, doubleValue, kShort, kViews, Tag } from './message.js';
@@ -98,6 +99,11 @@ function readBytes(): object {
   return object;
 }
 
+function makeError(name: string, message: string): Error {
+  if (name === 'HeddleError') return reviveError('ERR_HEDDLE_VALUE', message); // its code follows
+  return new (kErrors[name] ?? Error)(message);
+}
+
 function readError(): Error {
   const place = objects.length;
   objects.push(Object.prototype);
@@ -105,8 +111,7 @@ function readError(): Error {
   const message = readString();
   const stack = readString();
   const isDomException = name === 'DOMException';
-  const constructor = kErrors[name] ?? Error;
-  const error = isDomException ? new DOMException(message, stack) : new constructor(message);
+  const error = isDomException ? new DOMException(message, stack) : makeError(name, message);
   objects[place] = error;
   if (!isDomException) {
     Object.defineProperty(error, 'stack', { value: stack, configurable: true, writable: true });

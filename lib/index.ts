@@ -1,3 +1,4 @@
+export { carry } from './carry.js';
 export { Channel } from './channel.js';
 export type { ChannelOptions, Received } from './channel.js';
 export { background, Context } from './context.js';
@@ -18,6 +19,10 @@ export { adopt, share } from './share.js';
 export type { ShareToken } from './share.js';
 export { sleep } from './sleep.js';
 export { spawn } from './spawn.js';
-export type { KernelOptions, SpawnOptions } from './spawn.js';
+export type { Spawned } from './spawn.js';
+export type { KernelOptions, SpawnOptions, TaskOptions } from './spawn-options.js';
+export type { StreamTask } from './stream.js';
 export type { Task, TaskState } from './task.js';
+export { defineTasks } from './tasks.js';
+export type { ResultOf, TaskFn, TaskRef } from './tasks.js';
 export { Ticker } from './ticker.js';

@@ -18,7 +18,7 @@ export const values: unknown[] = new Array<unknown>(kBatch).fill(undefined);
 export const state = new Uint32Array(8);
 
 /** Places in `state`. */
-export const State = { status: 0, valueKind: 1, localMail: 2, index: 3 } as const;
+export const State = { status: 0, valueKind: 1, localMail: 2, index: 3, wants: 4 } as const;
 
 export const kMostAtOnce = kBatch;
 
@@ -62,6 +62,21 @@ export function onWait(settle: typeof settleWait): void {
   settleWait = settle;
 }
 
+/** What others may want of this isolate besides; bits. */
+export const Want = { tasks: 2, manage: 4 } as const;
+
+const wanted: { want: number; look: () => void }[] = [];
+
+export function onWant(want: number, look: () => void): void {
+  wanted.push({ want, look });
+}
+
+function lookAtWants(): void {
+  const wants = state[State.wants]!;
+  state[State.wants] = 0;
+  for (const { want, look } of wanted) if ((wants & want) !== 0) look();
+}
+
 // Reactions of the promises run after it, as microtasks.
 export function dispatch(): void {
   for (let count = binding.take(); count !== 0; count = binding.take()) {
@@ -71,6 +86,7 @@ export function dispatch(): void {
       else settleWait(entries[2 * at]!, word, at);
     }
   }
+  if (state[State.wants] !== 0) lookAtWants();
 }
 
 /** After a call that may have served waits of this very isolate. */

@@ -20,12 +20,25 @@ export interface Task<T> extends Promise<T> {
   cancel(reason?: unknown): void;
 }
 
+// Of a status: the kind of the value, whether it was thrown, the kind of a cancellation's reason.
+const kKinds = 15;
+const kIsThrown = 1 << 5;
+const kReasonShift = 8;
+
 const kStates: readonly TaskState[] = ['runnable', 'running', 'waiting'];
 
 let newResolve: (value: unknown) => void;
 const capture = (resolve: (value: unknown) => void): void => {
   newResolve = resolve;
 };
+
+/** Who looks after a task besides. */
+export interface TaskKeeper {
+  /** True if it has ended by this. */
+  cancel(slot: number, reason: unknown): boolean;
+  /** However it has ended; its slot is free by now. */
+  ended(): void;
+}
 
 /** How a task ends: `done`, `failed` or `cancelled`; empty while it is pending. */
 type Ending = '' | 'done' | 'failed' | 'cancelled';
@@ -45,6 +58,8 @@ export class TaskPromise<T> extends Promise<T> implements Task<T> {
   // The only function that is kept: a hundred thousand pending tasks are work for V8's collector,
   // and a promise that is resolved with a rejected one is rejected.
   readonly #resolve: (value: unknown) => void;
+  // Of a task of JavaScript.
+  #keeper: TaskKeeper | undefined;
 
   constructor(name: string) {
     super(capture as never);
@@ -67,10 +82,13 @@ export class TaskPromise<T> extends Promise<T> implements Task<T> {
         ? new DOMException(`task ${this.name} was cancelled`, 'AbortError')
         : reason,
     ];
-    if (binding.cancel(this.#slot)) {
-      this.#giveSlot();
-      this.#endCancelled();
-    }
+    const ended =
+      this.#keeper === undefined
+        ? binding.cancel(this.#slot)
+        : this.#keeper.cancel(this.#slot, this.#cancelled[0]);
+    if (!ended) return;
+    this.#giveSlot();
+    this.#endCancelled();
   }
 
   /**
@@ -81,8 +99,10 @@ export class TaskPromise<T> extends Promise<T> implements Task<T> {
     name: string,
     signal: AbortSignal | undefined,
     begin: (slot: number) => string | undefined,
+    keeper?: TaskKeeper,
   ): Task<T> {
     const task = new TaskPromise<T>(name);
+    task.#keeper = keeper;
     if (signal?.aborted) {
       task.#giveSlot();
       task.#cancelled = [signal.reason];
@@ -116,6 +136,10 @@ export class TaskPromise<T> extends Promise<T> implements Task<T> {
   static settle(this: void, slot: number, status: number, at: number): void {
     const task = tasks[slot]!;
     task.#giveSlot();
+    if (status > kKinds) {
+      task.#endOtherwise(status, at);
+      return;
+    }
     switch (status) {
       case Status.undefined:
         task.#ending = 'done';
@@ -138,6 +162,22 @@ export class TaskPromise<T> extends Promise<T> implements Task<T> {
     }
   }
 
+  // A task of JavaScript that has thrown, or gave in to a cancellation.
+  #endOtherwise(status: number, at: number): void {
+    if ((status & kIsThrown) === 0) {
+      this.#cancelled ??= [readValue(status >>> kReasonShift, at)];
+      this.#endCancelled();
+      return;
+    }
+    const error = readValue(status & kKinds, at);
+    if (this.#cancelled !== undefined && isIsolateExit(error)) {
+      this.#endCancelled(); // it was killed
+      return;
+    }
+    this.#ending = 'failed';
+    this.#rejectWith(error);
+  }
+
   #refuse(code: string): never {
     this.#giveSlot();
     throw nativeError(code);
@@ -147,6 +187,7 @@ export class TaskPromise<T> extends Promise<T> implements Task<T> {
     tasks[this.#slot] = undefined;
     freeSlots.push(this.#slot);
     if (this.#signal !== undefined) unfollow(this.#signal, this);
+    if (this.#keeper !== undefined) this.#keeper.ended();
   }
 
   #rejectWith(reason: unknown): void {
@@ -172,6 +213,10 @@ function failureOf(failure: NativeFailure): Error {
   }
   const words = `${errnoName}: ${message}, ${syscall} '${path}'`;
   return Object.assign(new Error(words), { code: errnoName, errno, syscall, path });
+}
+
+function isIsolateExit(error: unknown): boolean {
+  return error instanceof HeddleError && error.code === 'ERR_HEDDLE_ISOLATE_EXIT';
 }
 
 onTask(TaskPromise.settle);

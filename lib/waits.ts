@@ -111,9 +111,11 @@ export function give(value: unknown, apart = false): unknown {
 
 // Bytes that are on their way to be given away.
 let leaving: ArrayBufferView | ArrayBuffer | undefined;
+let alsoLeaving: (ArrayBufferView | ArrayBuffer)[] = [];
 
 export function giveMoved({ bytes }: Moved<ArrayBufferView | ArrayBuffer>): unknown {
-  leaving = bytes;
+  if (leaving === undefined) leaving = bytes;
+  else alsoLeaving.push(bytes);
   givenMode = isBlock(bytes) ? Mode.moved : Mode.copied;
   return bytes;
 }
@@ -124,6 +126,10 @@ export function settleGiven(wasTaken: boolean): void {
   const bytes = leaving;
   leaving = undefined;
   leave(bytes, wasTaken);
+  if (alsoLeaving.length === 0) return;
+  const others = alsoLeaving;
+  alsoLeaving = [];
+  for (const each of others) leave(each, wasTaken);
 }
 
 function isTaken(status: number): boolean {

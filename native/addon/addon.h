@@ -39,6 +39,30 @@ napi_value js_leave(napi_env env, napi_callback_info info);
 napi_value js_share_handle(napi_env env, napi_callback_info info);
 napi_value js_adopt_handle(napi_env env, napi_callback_info info);
 
+// js_isolates.cc
+napi_value js_function_id(napi_env env, napi_callback_info info);
+napi_value js_function_text(napi_env env, napi_callback_info info);
+napi_value js_spawn_task(napi_env env, napi_callback_info info);
+napi_value js_cancel_task(napi_env env, napi_callback_info info);
+napi_value js_task_age(napi_env env, napi_callback_info info);
+napi_value js_kill_task(napi_env env, napi_callback_info info);
+napi_value js_make_set(napi_env env, napi_callback_info info);
+napi_value js_set_number(napi_env env, napi_callback_info info);
+napi_value js_set_most(napi_env env, napi_callback_info info);
+napi_value js_grow_set(napi_env env, napi_callback_info info);
+napi_value js_ask_to_grow(napi_env env, napi_callback_info info);
+napi_value js_shrink_set(napi_env env, napi_callback_info info);
+napi_value js_take_kill(napi_env env, napi_callback_info info);
+napi_value js_lose_isolate(napi_env env, napi_callback_info info);
+napi_value js_fail_waiting(napi_env env, napi_callback_info info);
+napi_value js_close_set(napi_env env, napi_callback_info info);
+napi_value js_look_at_set(napi_env env, napi_callback_info info);
+napi_value js_join_set(napi_env env, napi_callback_info info);
+napi_value js_next_task(napi_env env, napi_callback_info info);
+napi_value js_finish_task(napi_env env, napi_callback_info info);
+napi_value js_is_task_cancelled(napi_env env, napi_callback_info info);
+napi_value js_task_context(napi_env env, napi_callback_info info);
+
 // js_runtime.cc
 napi_value js_get_processors(napi_env env, napi_callback_info info);
 napi_value js_set_processors(napi_env env, napi_callback_info info);

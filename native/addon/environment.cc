@@ -14,23 +14,6 @@ namespace heddle {
 
 namespace {
 
-// The second number of an entry; lib/task.ts reads it.
-enum Status : uint32_t {
-  kUndefined = 0,
-  kNumber = 1,
-  kValue = 2,
-  kCancelled = 3,
-  kFailed = 4,        // its value is (code, type, message, errno, errno's name, syscall, path)
-  kMessage = 5,       // its number is where in the scratch it begins
-  kLargeMessage = 6,  // its value is the bytes
-  kHandle = 7,        // its number is (handle, kind), see handle_word
-  kBlock = 8,         // its value is a view of a block
-};
-// Of a wait, the second number has more: how it ended, and the index of its case.
-constexpr uint32_t kIsWait = 1u << 4;
-constexpr uint32_t kWaitStatusShift = 5;
-constexpr uint32_t kCaseShift = 8;
-
 uv_handle_t* handle_of(uv_async_t& handle) { return reinterpret_cast<uv_handle_t*>(&handle); }
 uv_handle_t* handle_of(uv_prepare_t& handle) { return reinterpret_cast<uv_handle_t*>(&handle); }
 uv_handle_t* handle_of(uv_check_t& handle) { return reinterpret_cast<uv_handle_t*>(&handle); }
@@ -40,6 +23,7 @@ uv_handle_t* handle_of(uv_idle_t& handle) { return reinterpret_cast<uv_handle_t*
 // after mail an isolate watches for more, as long as a wake-up costs, if no core is wanted by
 // others.
 constexpr uint64_t kWatchNs = 50'000;
+constexpr uint64_t kTurnNs = 200'000;
 
 }  // namespace
 
@@ -122,20 +106,31 @@ TaskRecord* Environment::take_record(uint32_t slot) {
 
 void Environment::give_record(TaskRecord* record) noexcept {
   record->reset();
-  record->next = free_records_;
-  free_records_ = record;
-  ++free_count_;
+  if (record->is_isolate_task) {
+    record->next = free_isolate_tasks_;
+    free_isolate_tasks_ = record;
+    ++free_isolate_task_count_;
+  } else {
+    record->next = free_records_;
+    free_records_ = record;
+    ++free_count_;
+  }
 }
 
 void Environment::keep_records(uint32_t count) noexcept {
   for (; free_count_ > count; --free_count_) {
-    delete std::exchange(free_records_, static_cast<TaskRecord*>(free_records_->next));
+    destroy_record(std::exchange(free_records_, static_cast<TaskRecord*>(free_records_->next)));
+  }
+  for (; free_isolate_task_count_ > count; --free_isolate_task_count_) {
+    destroy_record(
+        std::exchange(free_isolate_tasks_, static_cast<TaskRecord*>(free_isolate_tasks_->next)));
   }
 }
 
 void Environment::note_started(TaskRecord* record) {
   if (record->slot >= by_slot_.size()) by_slot_.resize(size_t{record->slot} * 2 + 64, nullptr);
   by_slot_[record->slot] = record;
+  if (record->is_isolate_task) ++sets_[static_cast<IsolateTask*>(record)->set_index].live;
   if (++live_ > most_live_) most_live_ = live_;
   if (record->holds_loop && holding_++ == 0) hold_loop(true);
 }
@@ -143,6 +138,11 @@ void Environment::note_started(TaskRecord* record) {
 void Environment::take_back(TaskRecord* record) {
   by_slot_[record->slot] = nullptr;
   --live_;
+  if (record->is_isolate_task) {
+    OwnSet& own = sets_[static_cast<IsolateTask*>(record)->set_index];
+    --own.live;
+    forget_closed(&own);
+  }
   if (record->holds_loop && --holding_ == 0) hold_loop(false);
   give_record(record);
 }
@@ -213,6 +213,61 @@ bool Environment::cancel(uint32_t slot) {
   return true;
 }
 
+void Environment::join_set(std::shared_ptr<IsolateSet> set, uint32_t place) {
+  runner.join(set, place, mailbox_);
+  add_set(std::move(set), false);
+  if (holding_++ == 0) hold_loop(true);  // tasks may come
+  mailbox_->ask(Want::kTasks);
+}
+
+uint32_t Environment::add_set(std::shared_ptr<IsolateSet> set, bool is_root) {
+  uint32_t index = 0;
+  while (index < sets_.size() && sets_[index].set != nullptr) ++index;
+  if (index == sets_.size()) sets_.emplace_back();
+  sets_[index] = OwnSet{set, is_root ? publish_set(set) : 0};
+  return index;
+}
+
+IsolateTask* Environment::take_isolate_task(uint32_t slot, uint32_t set) {
+  auto* task = static_cast<IsolateTask*>(free_isolate_tasks_);
+  if (task != nullptr) {
+    free_isolate_tasks_ = static_cast<TaskRecord*>(task->next);
+    --free_isolate_task_count_;
+    arch::prefetch_for_write(free_isolate_tasks_);
+  } else {
+    task = new IsolateTask;
+    task->mailbox = mailbox_;
+  }
+  task->slot = slot;
+  task->holds_loop = true;
+  task->is_special = true;
+  task->set = sets_[set].set.get();
+  task->set_index = set;
+  return task;
+}
+
+// What waits in it fails; it is forgotten with the last of its tasks.
+void Environment::close_set(uint32_t index) noexcept {
+  OwnSet& own = sets_[index];
+  own.is_closed = true;
+  for (IsolateTask* task : own.set->close()) fail_task(task);
+  forget_closed(&own);
+}
+
+void Environment::forget_closed(OwnSet* own) noexcept {
+  if (!own->is_closed || own->live != 0) return;
+  forget_set(own->number);
+  *own = OwnSet{};
+}
+
+void Environment::end_sets() noexcept {
+  for (OwnSet& own : sets_) {
+    if (own.set == nullptr || own.number == 0) continue;
+    for (IsolateTask* task : own.set->close()) fail_task(task);
+    forget_set(own.number);
+  }
+}
+
 void Environment::hold_loop(bool hold) {
   if (hold) {
     uv_ref(handle_of(doorbell_));
@@ -236,6 +291,7 @@ void Environment::hold_loop(bool hold) {
 void Environment::note_running(bool running) {
   if (counts_as_running_ == running) return;
   counts_as_running_ = running;
+  if (runner.has_joined() && !running) runner.note_sleep(os::now_ns());
   runtime().note_foreign_running(running ? 1 : -1);
 }
 
@@ -245,34 +301,43 @@ void Environment::on_loop_sleeps(uv_prepare_t* handle) {
   if (!uv_is_active(handle_of(self->stay_awake_))) self->note_running(false);
 }
 
-// Just before the loop would sleep. If there is mail, the loop turns once more instead, so that
-// sockets and timers have their turn as well.
+// Just before the loop would sleep. Mail that comes at once is dealt with here, since a turn of the
+// loop costs several times as much; after a while the loop turns once, so that sockets and timers
+// have their turn as well.
 void Environment::watch_mail() {
-  const uint64_t now = os::now_ns();
-  const bool is_recent = now - mailed_ns_ < kWatchNs;
-  if (is_recent && runtime().may_spin() && mailbox_->watch(mailed_ns_ + kWatchNs)) {
-    uv_idle_start(&stay_awake_, [](uv_idle_t*) {});
+  const uint64_t turn_ends_ns = os::now_ns() + kTurnNs;
+  for (uint64_t now = turn_ends_ns - kTurnNs; now < turn_ends_ns; now = os::now_ns()) {
+    const bool is_recent = now - mailed_ns_ < kWatchNs;
+    if (!is_recent || holding_ == 0 || !runtime().may_spin() ||
+        !mailbox_->watch(mailed_ns_ + kWatchNs)) {
+      uv_idle_stop(&stay_awake_);
+      return;
+    }
     drain();
-  } else {
-    uv_idle_stop(&stay_awake_);
   }
+  if (holding_ != 0) uv_idle_start(&stay_awake_, [](uv_idle_t*) {});
 }
 
 void Environment::on_loop_wakes(uv_check_t* handle) {
-  static_cast<Environment*>(handle->data)->note_running(true);
+  auto* self = static_cast<Environment*>(handle->data);
+  self->note_running(true);
+  if (self->runner.has_joined()) self->runner.note_turn(os::now_ns());
 }
 
 void Environment::on_doorbell(uv_async_t* handle) {
   auto* self = static_cast<Environment*>(handle->data);
-  if (self->mailbox_->take_reconsider()) self->reconsider_waits();
   self->drain();
 }
 
 void Environment::drain() {
   if (batch_ != nullptr || dispatch_ == nullptr) return;  // a dispatcher is at work further down
+  const uint32_t wants = mailbox_->take_wants();
+  if ((wants & static_cast<uint32_t>(Want::kReconsider)) != 0) reconsider_waits();
   batch_ = mailbox_->take_all();
-  if (batch_ == nullptr && local_first_ == nullptr) return;
+  state_[kWants] |= wants & ~static_cast<uint32_t>(Want::kReconsider);
+  if (batch_ == nullptr && local_first_ == nullptr && state_[kWants] == 0) return;
   mailed_ns_ = os::now_ns();
+  if (runner.has_joined()) runner.note_turn(mailed_ns_);
   if (holding_ != 0) note_running(true);  // the loop calls this between `sleeps` and `wakes`
   napi_handle_scope scope = nullptr;
   napi_value dispatch = nullptr, receiver = nullptr;
@@ -290,166 +355,6 @@ void Environment::drain() {
     }
   }
   napi_close_handle_scope(env_, scope);
-}
-
-uint32_t Environment::take() {
-  napi_value values = nullptr;
-  if (batch_ == nullptr) {
-    batch_ = std::exchange(local_first_, nullptr);
-    local_end_ = &local_first_;
-  }
-  if (batch_ == nullptr || napi_get_reference_value(env_, values_, &values) != napi_ok) return 0;
-  uint32_t count = 0;
-  size_t offset = 0;
-  while (batch_ != nullptr && count < capacity_) {
-    Mail* const mail = batch_;
-    batch_ = mail->next;
-    arch::prefetch(batch_);
-    if (mail->kind == MailKind::kTask) {
-      auto* record = static_cast<TaskRecord*>(mail);
-      write_result(record, count++, &offset, values);
-      retire(record);
-    } else {
-      write_wait(static_cast<PromiseWait*>(mail), count++, &offset, values);
-    }
-  }
-  return count;
-}
-
-void Environment::write_wait(PromiseWait* wait, uint32_t at, size_t* offset, napi_value values) {
-  Cell cell;
-  const Selected end = wait->finish(&cell);
-  const WaitNode* const winner = wait->wait->winner;
-  uint32_t status = kUndefined;
-  if (end.status == WaitStatus::kDone && winner->queue == ChannelCore::kReceivers &&
-      winner->waitable->passes_values()) {
-    Value value;
-    value.move_from(cell);
-    status = write_value(value, at, offset, values);
-  } else if (end.status == WaitStatus::kDone) {
-    // What a try has written into the cell: who came first or last.
-    status = kNumber;
-    numbers_[at] = cell.bytes[0];
-  }
-  entries_[2 * at] = wait->slot;
-  entries_[2 * at + 1] = status | kIsWait |
-                         (static_cast<uint32_t>(end.status) << kWaitStatusShift) |
-                         (end.index << kCaseShift);
-  forget_wait(wait);
-  wait->free(&wait_stock_);
-}
-
-uint32_t Environment::write_value(const Value& value, uint32_t at, size_t* offset,
-                                  napi_value values) {
-  napi_handle_scope scope = nullptr;
-  switch (value.kind()) {
-    case ValueKind::kUndefined:
-      return kUndefined;
-    case ValueKind::kNumber:
-      numbers_[at] = value.number();
-      return kNumber;
-    case ValueKind::kHandle: {
-      HandleRef handle = value.handle();
-      handle.target->retain();
-      numbers_[at] = handle_word(add_handle(handle), handle.kind);
-      return kHandle;
-    }
-    default:
-      break;
-  }
-  napi_open_handle_scope(env_, &scope);
-  napi_value result = nullptr;
-  uint32_t status = kValue;
-  if (value.kind() == ValueKind::kMessage) {
-    status = write_message(value, at, offset, &result);
-  } else {
-    result = decode(env_, value);
-    if (value.kind() == ValueKind::kBlock) status = kBlock;
-    if (result == nullptr) status = kFailed;  // JavaScript had no memory for it
-  }
-  if (result != nullptr) napi_set_element(env_, values, at, result);
-  napi_close_handle_scope(env_, scope);
-  return status;
-}
-
-uint32_t Environment::write_message(const Value& message, uint32_t at, size_t* offset,
-                                    napi_value* large) {
-  uint32_t count = 0;
-  const HandleRef* handles = message.handles(&count);
-  const ByteSpan bytes = message.bytes();
-  const size_t length = (1 + count) * sizeof(uint32_t) + bytes.length;
-  unsigned char* to = scratch_ + *offset;
-  uint32_t status = kMessage;
-  if (length <= scratch_length_ - *offset) {
-    numbers_[at] = static_cast<double>(*offset);
-    *offset = std::min(scratch_length_, (*offset + length + 7) & ~size_t{7});
-  } else {
-    napi_value buffer = nullptr;
-    void* memory = nullptr;
-    if (napi_create_arraybuffer(env_, length, &memory, &buffer) != napi_ok) return kFailed;
-    napi_create_typedarray(env_, napi_uint8_array, length, buffer, 0, large);
-    to = static_cast<unsigned char*>(memory);
-    status = kLargeMessage;
-  }
-  auto* words = reinterpret_cast<uint32_t*>(to);
-  words[0] = count;
-  for (uint32_t i = 0; i < count; ++i) {
-    handles[i].target->retain();
-    words[1 + i] = handle_word(add_handle(handles[i]), handles[i].kind);
-  }
-  if (bytes.length != 0) std::memcpy(words + 1 + count, bytes.data, bytes.length);
-  return status;
-}
-
-namespace {
-
-const char* code_of(const TaskRecord& record) {
-  if (record.outcome == TaskOutcome::kNoStack) return "ERR_HEDDLE_STACK_MEMORY";
-  if (record.outcome == TaskOutcome::kNoMemory) return "ERR_HEDDLE_MEMORY";
-  return record.failure ? record.failure->code : "";
-}
-
-napi_value failure_to_js(napi_env env, const TaskRecord& record) {
-  static const Failure kNone;
-  const Failure& failure = record.failure ? *record.failure : kNone;
-  napi_value parts = nullptr, error = nullptr;
-  napi_create_array_with_length(env, 7, &parts);
-  napi_set_element(env, parts, 0, string_to_js(env, code_of(record)));
-  napi_set_element(env, parts, 1, string_to_js(env, failure.type));
-  std::string message = failure.message;
-  if (failure.error != 0) message = uv_strerror(-failure.error);
-  napi_set_element(env, parts, 2, string_to_js(env, message));
-  napi_create_int32(env, -failure.error, &error);  // negative, as in Node's own errors
-  napi_set_element(env, parts, 3, error);
-  const char* name = failure.error != 0 ? uv_err_name(-failure.error) : "";
-  napi_set_element(env, parts, 4, string_to_js(env, name));
-  napi_set_element(env, parts, 5, string_to_js(env, failure.syscall));
-  napi_set_element(env, parts, 6, string_to_js(env, failure.path));
-  return parts;
-}
-
-}  // namespace
-
-void Environment::write_result(TaskRecord* record, uint32_t at, size_t* offset, napi_value values) {
-  uint32_t status = kFailed;
-  if (record->outcome == TaskOutcome::kCancelled) {
-    status = kCancelled;
-  } else if (record->outcome == TaskOutcome::kValue) {
-    status = write_value(record->result, at, offset, values);
-    if (status == kFailed) {
-      napi_value ignored = nullptr;
-      napi_get_and_clear_last_exception(env_, &ignored);
-      record->outcome = TaskOutcome::kNoMemory;
-    }
-  }
-  if (status == kFailed) {
-    napi_handle_scope scope = nullptr;
-    napi_open_handle_scope(env_, &scope);
-    napi_set_element(env_, values, at, failure_to_js(env_, *record));
-    napi_close_handle_scope(env_, scope);
-  }
-  entries_[2 * at] = record->slot;
-  entries_[2 * at + 1] = status;
 }
 
 void Environment::retire(TaskRecord* record) {
@@ -492,6 +397,8 @@ void Environment::on_cleanup(napi_async_cleanup_hook_handle hook, void* data) {
 
 // The isolate ends: its tasks are asked to end, and whatever they still post is destroyed there.
 void Environment::end_tasks() {
+  runner.end();
+  end_sets();
   *local_end_ = nullptr;
   for (Mail* list : {std::exchange(batch_, nullptr), std::exchange(local_first_, nullptr)}) {
     while (list != nullptr) {
@@ -509,7 +416,7 @@ void Environment::end_tasks() {
     if (record == nullptr) continue;
     if (record->is_special && record->thread) os::detach_thread(record->thread->thread);
     if (cancel_task(record)) {
-      delete record;
+      destroy_record(record);
       --live_;
     }
   }

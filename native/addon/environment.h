@@ -17,6 +17,7 @@
 #include "addon/mailbox.h"
 #include "addon/promise_wait.h"
 #include "addon/task_record.h"
+#include "addon/task_runner.h"
 
 namespace heddle {
 
@@ -42,6 +43,15 @@ class Environment {
   void take_back(TaskRecord* record);
 
   Magazine* fiber_stock() noexcept { return &fiber_stock_; }
+
+  // --- tasks of JavaScript: those that it runs, and the sets of isolates that run its own ---
+  TaskRunner runner;
+  void join_set(std::shared_ptr<IsolateSet> set, uint32_t place);
+  uint32_t add_set(std::shared_ptr<IsolateSet> set, bool is_root);
+  IsolateSet* set_at(uint32_t index) const noexcept { return sets_[index].set.get(); }
+  uint32_t set_number(uint32_t index) const noexcept { return sets_[index].number; }
+  void close_set(uint32_t index) noexcept;
+  IsolateTask* take_isolate_task(uint32_t slot, uint32_t set);
 
   // True if the task has ended by this: it will not be dispatched.
   bool cancel(uint32_t slot);
@@ -73,7 +83,7 @@ class Environment {
   static bool deliver_here(PromiseWait* wait) noexcept;
 
   // What calls share with JavaScript.
-  enum State : uint32_t { kStatus, kValueKind, kLocalMail, kIndex, kStateCount };
+  enum State : uint32_t { kStatus, kValueKind, kLocalMail, kIndex, kWants, kStateCount };
   uint32_t* state() noexcept { return state_; }
   uint32_t* entries() noexcept { return entries_; }
   double* numbers() noexcept { return numbers_; }
@@ -83,8 +93,9 @@ class Environment {
   // Writes a value where JavaScript finds it: number `at` of numbers or values, or the scratch from
   // *offset on. Answers its Status.
   uint32_t write_value(const Value& value, uint32_t at, size_t* offset, napi_value values);
-  // Of bytes that are being given away, between the call that gives them and leave().
-  Block::Exposure* leaving = nullptr;
+  // Of bytes that are being given away, between the call that gives them and leave(), one for each;
+  // nullptr for those of other memory.
+  std::vector<Block::Exposure*> leaving;
   std::vector<Value>& received() noexcept { return received_; }  // room for a batch
 
   // Writes results of the current batch for JavaScript and answers how many; 0 at its end.
@@ -116,6 +127,16 @@ class Environment {
   void end_waits();
   void close_handles();
 
+  struct OwnSet {
+    std::shared_ptr<IsolateSet> set;  // nullptr: a free place
+    uint32_t number = 0;              // 0: it belongs to another root
+    uint32_t live = 0;                // tasks of this isolate in it
+    bool is_closed = false;
+  };
+  void forget_closed(OwnSet* own) noexcept;
+  void end_sets() noexcept;
+  std::vector<OwnSet> sets_;
+
   napi_env env_;
   Mailbox* mailbox_ = nullptr;
   uv_async_t doorbell_;
@@ -138,6 +159,8 @@ class Environment {
   Mail** local_end_ = &local_first_;
   std::vector<TaskRecord*> by_slot_;    // all that were started and not retired
   TaskRecord* free_records_ = nullptr;  // linked by `next`
+  TaskRecord* free_isolate_tasks_ = nullptr;
+  uint32_t free_isolate_task_count_ = 0;
   uint32_t free_count_ = 0;
   uint32_t live_ = 0;       // started and not retired
   uint32_t most_live_ = 0;  // since nothing was pending

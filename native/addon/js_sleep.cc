@@ -9,9 +9,7 @@ namespace heddle {
 // sleep that never ends does not hold the event loop open.
 napi_value js_sleep(napi_env env, napi_callback_info info) {
   const JsCall call(env, info);
-  const uint64_t duration_ns = nanoseconds_from_ms(call.number(1));
-  const uint64_t now = os::now_ns();
-  const uint64_t deadline_ns = duration_ns > os::kNever - now ? os::kNever : now + duration_ns;
+  const uint64_t deadline_ns = deadline_after(call.number(1));
   TaskRecord* record = call.environment->take_record(call.index(0));
   record->kernel = nullptr;
   record->holds_loop = deadline_ns != os::kNever;

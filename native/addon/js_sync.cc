@@ -48,12 +48,6 @@ napi_value make_boolean(napi_env env, bool truth) {
   return value;
 }
 
-uint64_t deadline_after(double ms) {
-  const uint64_t duration_ns = nanoseconds_from_ms(ms);
-  const uint64_t now = os::now_ns();
-  return duration_ns > os::kNever - now ? os::kNever : now + duration_ns;
-}
-
 // One case: what it waits for, and the cell with its value. False with an exception pending.
 bool describe_case(const JsCall& call, uint32_t id, uint32_t queue, Mode mode, napi_value given,
                    SelectCase* out) {
@@ -492,10 +486,16 @@ napi_value js_free(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// leave(buffer): bytes that were given away leave this isolate; undefined: they stay.
+// leave(buffer): bytes that were given away leave this isolate; undefined: they stay. In the order
+// in which they were given.
 napi_value js_leave(napi_env env, napi_callback_info info) {
   const JsCall call(env, info);
-  Block::Exposure* const exposure = std::exchange(call.environment->leaving, nullptr);
+  std::vector<Block::Exposure*>& leaving = call.environment->leaving;
+  Block::Exposure* exposure = nullptr;
+  if (!leaving.empty()) {
+    exposure = leaving.front();
+    leaving.erase(leaving.begin());
+  }
   napi_valuetype type = napi_undefined;
   napi_typeof(env, call.arguments[0], &type);
   const bool leaves = type != napi_undefined;

@@ -14,7 +14,7 @@ Mailbox* free_mailboxes = nullptr;
 
 void destroy(Mail* mail) noexcept {
   if (mail->kind == MailKind::kTask) {
-    delete static_cast<TaskRecord*>(mail);
+    destroy_record(static_cast<TaskRecord*>(mail));
   } else {
     static_cast<PromiseWait*>(mail)->destroy();
   }
@@ -37,7 +37,7 @@ Mailbox* Mailbox::open(uv_async_t* doorbell) {
   LockGuard guard(box->doorbell_lock_);
   box->doorbell_ = doorbell;
   box->watched_.store_relaxed(false);
-  box->reconsider_.store_relaxed(false);
+  box->wants_.store_relaxed(0);
   box->newest_.store_release(nullptr);
   return box;
 }
@@ -71,19 +71,21 @@ Mail* Mailbox::take_all() noexcept {
   return oldest_first;
 }
 
-void Mailbox::ask_to_reconsider() noexcept {
-  if (reconsider_.exchange_acq_rel(true)) return;
+void Mailbox::ask(Want want) noexcept {
+  const uint32_t before = wants_.fetch_or_seq_cst(static_cast<uint32_t>(want));
+  // As in post: either this sees that nobody watches, or watch sees what is wanted.
+  if (before != 0 || watched_.load_seq_cst()) return;
   LockGuard guard(doorbell_lock_);
   if (doorbell_ != nullptr) uv_async_send(doorbell_);
 }
 
 bool Mailbox::watch(uint64_t deadline_ns) noexcept {
   watched_.store_seq_cst(true);
-  while (newest_.load_relaxed() == nullptr && os::now_ns() < deadline_ns) {
+  while (is_empty() && os::now_ns() < deadline_ns) {
     for (int i = 0; i < 8; ++i) spin_hint();
   }
   watched_.store_seq_cst(false);
-  return newest_.load_seq_cst() != nullptr;
+  return newest_.load_seq_cst() != nullptr || wants_.load_seq_cst() != 0;
 }
 
 void Mailbox::close(uint64_t outstanding) noexcept {

@@ -26,6 +26,13 @@ struct Mail {
   const MailKind kind;
 };
 
+// What an isolate can be asked for besides; bits.
+enum class Want : uint32_t {
+  kReconsider = 1,  // to look again whether its waits can be ended from outside
+  kTasks = 2,       // to take tasks
+  kManage = 4,      // to look after the isolates that it has started
+};
+
 class Mailbox {
  public:
   static Mailbox* open(uv_async_t* doorbell);
@@ -33,9 +40,10 @@ class Mailbox {
   // Any thread. It belongs to the box afterwards.
   void post(Mail* mail) noexcept;
 
-  // Any thread: asks the isolate to look again whether its waits can be ended from outside.
-  void ask_to_reconsider() noexcept;
-  bool take_reconsider() noexcept { return reconsider_.exchange_acq_rel(false); }
+  // Any thread: asks the isolate for something; once is enough until it has looked.
+  void ask(Want want) noexcept;
+  // The isolate's thread: all that is wanted, and from now on nothing.
+  uint32_t take_wants() noexcept { return wants_.exchange_acq_rel(0); }
 
   // The isolate's thread: takes all that is there, oldest first, linked by `next`.
   Mail* take_all() noexcept;
@@ -51,13 +59,16 @@ class Mailbox {
  private:
   Mailbox() = default;
   ~Mailbox() = default;
+  bool is_empty() const noexcept {
+    return newest_.load_relaxed() == nullptr && wants_.load_relaxed() == 0;
+  }
   static Mail* closed_mark() noexcept;
   static uint64_t destroy_all(Mail* first) noexcept;
   void note_destroyed(uint64_t count) noexcept;
 
   Atomic<Mail*> newest_{nullptr};  // closed_mark() once closed
   Atomic<bool> watched_{false};
-  Atomic<bool> reconsider_{false};
+  Atomic<uint32_t> wants_{0};
   Atomic<uint64_t> outstanding_{0};  // of a closed box; at 0 it can be used again
   Lock doorbell_lock_{LockRank::kLeaf};
   uv_async_t* doorbell_ = nullptr;  // under its lock: nullptr once closed

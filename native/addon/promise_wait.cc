@@ -25,7 +25,7 @@ void resume_promise(Waiter* waiter) {
 }
 
 void tell_isolate(Wait* wait) noexcept {
-  static_cast<PromiseWait*>(wait->waiter)->mailbox->ask_to_reconsider();
+  static_cast<PromiseWait*>(wait->waiter)->mailbox->ask(Want::kReconsider);
 }
 
 void drop(Cell* cell) noexcept {

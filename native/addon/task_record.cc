@@ -8,11 +8,27 @@
 
 #include <cxxabi.h>
 
+#include "addon/isolate_set.h"
 #include "addon/runtime.h"
 #include "core/fiber_local.h"
 #include "core/park.h"
 
 namespace heddle {
+
+void end_task(TaskRecord* record) noexcept {
+  for (uint32_t turn = 0;; ++turn) {
+    auto gate = static_cast<uint8_t>(Gate::kOpen);
+    if (record->gate.compare_exchange_acq_rel(gate, static_cast<uint8_t>(Gate::kEnded))) break;
+    // The isolate is inside Scheduler::cancel for this very task: microseconds, unless it lost its
+    // core.
+    if (turn < 64) {
+      spin_hint();
+    } else {
+      os::yield_thread();
+    }
+  }
+  record->mailbox->post(record);
+}
 
 namespace {
 
@@ -58,22 +74,6 @@ void run_kernel(TaskRecord* record) {
   }
 }
 
-// From here on the record belongs to the mailbox.
-void end_task(TaskRecord* record) noexcept {
-  for (uint32_t turn = 0;; ++turn) {
-    auto gate = static_cast<uint8_t>(Gate::kOpen);
-    if (record->gate.compare_exchange_acq_rel(gate, static_cast<uint8_t>(Gate::kEnded))) break;
-    // The isolate is inside Scheduler::cancel for this very task: microseconds, unless it lost its
-    // core.
-    if (turn < 64) {
-      spin_hint();
-    } else {
-      os::yield_thread();
-    }
-  }
-  record->mailbox->post(record);
-}
-
 TaskRecord* record_of(const Fiber* fiber) noexcept {
   TaskRecord* record = nullptr;
   std::memcpy(&record, fiber->payload, sizeof record);
@@ -107,6 +107,14 @@ void timer_fires(void* argument) noexcept { end_task(static_cast<TaskRecord*>(ar
 
 }  // namespace
 
+void destroy_record(TaskRecord* record) noexcept {
+  if (record->is_isolate_task) {
+    delete static_cast<IsolateTask*>(record);
+  } else {
+    delete record;
+  }
+}
+
 void TaskRecord::reset() noexcept {
   fiber = nullptr;
   if (outcome != TaskOutcome::kValue) failure.reset();
@@ -121,6 +129,7 @@ void TaskRecord::reset() noexcept {
   timer = TimerHandle{};
   name.reset();
   thread.reset();
+  if (is_isolate_task) static_cast<IsolateTask*>(this)->reset_isolate_task();
 }
 
 const char* start_on_fiber(TaskRecord* record, const FiberPlan& plan, Magazine* stock) noexcept {
@@ -164,6 +173,9 @@ const char* start_as_timer(TaskRecord* record, uint64_t deadline_ns) noexcept {
 }
 
 bool cancel_task(TaskRecord* record) noexcept {
+  if (record->is_isolate_task) {
+    return cancel_isolate_task(static_cast<IsolateTask*>(record), nullptr);
+  }
   if (record->kernel == nullptr) return stop_timer(runtime(), record->timer);
   if (record->is_special && record->thread) {
     record->cancel_flag.store_relaxed(1);
@@ -178,6 +190,10 @@ bool cancel_task(TaskRecord* record) noexcept {
 }
 
 TaskState task_state(const TaskRecord& record) noexcept {
+  if (record.is_isolate_task) {
+    const auto& task = static_cast<const IsolateTask&>(record);
+    return task.started_ns.load_relaxed() == 0 ? TaskState::kRunnable : TaskState::kRunning;
+  }
   if (record.fiber == nullptr) {
     return record.kernel == nullptr ? TaskState::kWaiting : TaskState::kRunning;
   }

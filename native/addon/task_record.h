@@ -20,7 +20,15 @@
 
 namespace heddle {
 
-enum class TaskOutcome : uint8_t { kValue, kCancelled, kNoStack, kNoMemory, kException };
+enum class TaskOutcome : uint8_t {
+  kValue,
+  kCancelled,
+  kNoStack,
+  kNoMemory,
+  kException,
+  kThrown,  // the result is what a task of JavaScript has thrown
+  kLost,    // with the isolate that ran it
+};
 
 // What a kernel threw.
 struct Failure {
@@ -44,15 +52,17 @@ enum class Gate : uint8_t { kOpen, kCancelling, kEnded };
 
 // The first cache line is all that a plain task touches: no arguments, no name, no failure.
 struct alignas(64) TaskRecord : Mail {
-  TaskRecord() noexcept : Mail(MailKind::kTask) {}
+  TaskRecord() noexcept
+      : Mail(MailKind::kTask), holds_loop(false), is_special(false), is_isolate_task(false) {}
 
   Mailbox* mailbox = nullptr;
-  const Kernel* kernel = nullptr;  // nullptr: a sleep of a promise, which is a timer alone
+  const Kernel* kernel = nullptr;  // nullptr: a sleep, which is a timer alone, or in an isolate
   Fiber* fiber = nullptr;          // nullptr: on a thread, or a timer
   uint32_t slot = 0;               // of the promise in JavaScript
   TaskOutcome outcome = TaskOutcome::kValue;
-  bool holds_loop = false;
-  bool is_special = false;  // has more than a result and a failure; fixed before the start
+  bool holds_loop : 1;
+  bool is_special : 1;       // has more than a result and a failure; fixed before the start
+  bool is_isolate_task : 1;  // it is an IsolateTask
   Atomic<uint8_t> gate{static_cast<uint8_t>(Gate::kOpen)};
   Value result;
 
@@ -81,6 +91,11 @@ struct FiberPlan {
   size_t stack_bytes = 0;
   bool lock_to_thread = false;
 };
+
+void destroy_record(TaskRecord* record) noexcept;
+
+// It has ended: from here on it belongs to the mailbox of whoever spawned it.
+void end_task(TaskRecord* record) noexcept;
 
 // Each returns nullptr, or the code of an error, after which nothing was started.
 const char* start_on_fiber(TaskRecord* record, const FiberPlan& plan, Magazine* stock) noexcept;

@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "os/os.h"
+
 namespace heddle {
 
 namespace {
@@ -387,6 +389,12 @@ const char* encode_moved(napi_env env, napi_value value, bool is_block, Value* o
   }
   out->set_block(block, view.length, view.shape);
   return nullptr;
+}
+
+uint64_t deadline_after(double ms) noexcept {
+  const uint64_t duration_ns = nanoseconds_from_ms(ms);
+  const uint64_t now = os::now_ns();
+  return duration_ns > os::kNever - now ? os::kNever : now + duration_ns;
 }
 
 std::string string_from_js(napi_env env, napi_value value) {

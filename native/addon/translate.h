@@ -33,6 +33,9 @@ const char* encode_moved(napi_env env, napi_value value, bool is_block, Value* o
 // nullptr if JavaScript refuses the memory; an exception is then pending.
 napi_value decode(napi_env env, const Value& value);
 
+// The time that is so many milliseconds from now.
+uint64_t deadline_after(double ms) noexcept;
+
 std::string string_from_js(napi_env env, napi_value value);
 napi_value string_to_js(napi_env env, const std::string& text);
 void set_number(napi_env env, napi_value object, const char* key, double number);

@@ -57,16 +57,19 @@ bool read_value(const JsCall& call, Mode mode, napi_value given, Value* out) {
       return true;
     }
     case Mode::kMoved:
-    case Mode::kCopied:
-      if (const char* code = encode_moved(call.env, given, mode == Mode::kMoved, out,
-                                          &call.environment->leaving)) {
+    case Mode::kCopied: {
+      Block::Exposure* exposure = nullptr;
+      if (const char* code =
+              encode_moved(call.env, given, mode == Mode::kMoved, out, &exposure)) {
         const bool gone = std::strcmp(code, "ERR_HEDDLE_VALUE") == 0;
         call.environment->throw_error(
             code, gone ? "expected bytes to move, got some whose memory was transferred away"
                        : "expected memory for a value, got none");
         return false;
       }
+      call.environment->leaving.push_back(exposure);
       return true;
+    }
     case Mode::kOutbox: {
       double length = 0;
       napi_get_value_double(call.env, given, &length);

@@ -57,6 +57,7 @@ class Atomic {
     return value_.fetch_sub(delta, std::memory_order_seq_cst);
   }
   T fetch_or_acq_rel(T bits) noexcept { return value_.fetch_or(bits, std::memory_order_acq_rel); }
+  T fetch_or_seq_cst(T bits) noexcept { return value_.fetch_or(bits, std::memory_order_seq_cst); }
   T fetch_and_acq_rel(T bits) noexcept { return value_.fetch_and(bits, std::memory_order_acq_rel); }
 
   // Strong; on failure `expected` holds the value found, loaded with acquire.

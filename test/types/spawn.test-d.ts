@@ -160,10 +160,8 @@ test('the runtime has a count that can be set and counters that are numbers', ()
   runtime.processors = '2';
 });
 
-test('options come before the kernel, and a kernel is nothing else', () => {
+test('options come before the target', () => {
   expectTypeOf(spawn({ name: 'x' }, kernels.fib, 30)).toEqualTypeOf<Task<number>>();
-  // @ts-expect-error -- a function is no kernel
-  void spawn(() => 1);
-  // @ts-expect-error -- nor is a number
+  // @ts-expect-error -- a number is no target
   void spawn({ name: 'x' }, 5);
 });

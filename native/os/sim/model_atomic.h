@@ -74,6 +74,9 @@ class Atomic {
   T fetch_or_acq_rel(T bits) noexcept {
     return change(sim::Change::kOr, bits, sim::Order::kAcqRel);
   }
+  T fetch_or_seq_cst(T bits) noexcept {
+    return change(sim::Change::kOr, bits, sim::Order::kSeqCst);
+  }
   T fetch_and_acq_rel(T bits) noexcept {
     return change(sim::Change::kAnd, bits, sim::Order::kAcqRel);
   }

@@ -1,0 +1,7 @@
+// What a Worker of heddle's runs: it joins its set and takes tasks until it is ended.
+import { joinSet, role } from './isolates.js';
+import { startRunning } from './run-tasks.js';
+
+startRunning();
+// The set may be gone: its root has ended meanwhile, and this Worker ends as well.
+if (role !== undefined) joinSet(role);

@@ -1,0 +1,247 @@
+// What an isolate does with tasks: takes them from its set's queue, one after the other, calls
+// their functions and hands back what they give.
+//
+// Always true: between two tasks the microtasks of the first one run; after a while the event loop
+// has its turn. A run's number is native code's until it is finished, exactly once.
+import { binding, TaskOutcome } from './binding.js';
+import { runCarrying } from './carry.js';
+import { Context, LateHandle } from './context.js';
+import { describe, HeddleError } from './errors.js';
+import { HandleKind } from './handle.js';
+import { evaluateInline } from './inline.js';
+import { whileLoading } from './loading.js';
+import { entries, onWant, readValue, settleLocal, Want } from './mail.js';
+import type { Extra } from './spawn-task.js';
+import { sendAll } from './stream.js';
+import { definedTask, readFunction } from './tasks.js';
+import type { TaskFn } from './tasks.js';
+import { give, givenMode, kResolved, Mode, settleGiven } from './waits.js';
+
+const kMostDirect = 3;
+
+/** The context of a running task; native code makes one only if it is used for more than `done`. */
+class RunHandle extends LateHandle {
+  /** -1: the task has ended, and its context with it. */
+  run: number;
+  constructor(run: number) {
+    super();
+    this.run = run;
+  }
+  isDone(): boolean {
+    return this.run < 0 || binding.isTaskCancelled(this.run);
+  }
+  make(): number {
+    if (this.run >= 0) return binding.taskContext(this.run);
+    const id = binding.makeHandle(HandleKind.context, 0, 0, 0);
+    if (id >= 0) binding.cancelContext(id, Mode.none, undefined);
+    return id;
+  }
+}
+
+/** A task that has been taken. */
+interface Run {
+  readonly handle: RunHandle;
+  readonly ctx: Context;
+  readonly args: unknown[];
+  readonly extra: Extra | undefined;
+}
+
+function take(run: number): Run {
+  const count = entries[1]!;
+  const [first, second, third, fourth] = entries.subarray(2, 3 + kMostDirect) as unknown as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  const args: unknown[] = [];
+  if (count > 0) args.push(readValue(first, 0));
+  if (count > 1) args.push(readValue(second, 1));
+  if (count > 2) args.push(readValue(third, 2));
+  const extra = readValue(fourth, kMostDirect) as Extra | undefined;
+  if (extra?.rest !== undefined) args.push(...extra.rest);
+  const handle = new RunHandle(run);
+  return { handle, ctx: new Context(handle), args, extra };
+}
+
+function finish({ handle }: Run, outcome: number, value: unknown): void {
+  const { run } = handle;
+  handle.run = -1;
+  let wasTaken = false;
+  try {
+    binding.finishTask(run, outcome, givenMode, value);
+    wasTaken = true;
+  } finally {
+    settleGiven(wasTaken);
+  }
+  settleLocal();
+}
+
+function succeed(run: Run, value: unknown): void {
+  let given: unknown;
+  try {
+    given = give(value);
+  } catch (error) {
+    fail(run, error);
+    return;
+  }
+  finish(run, TaskOutcome.value, given);
+}
+
+function fail(run: Run, error: unknown): void {
+  const { ctx, handle } = run;
+  const gaveIn = binding.isTaskCancelled(handle.run) && isCancellation(error, ctx);
+  let given: unknown;
+  try {
+    given = give(error);
+  } catch {
+    given = give(plainError(error));
+  }
+  finish(run, gaveIn ? TaskOutcome.cancelled : TaskOutcome.thrown, given);
+}
+
+/** Whether the task has thrown because it was cancelled. */
+function isCancellation(error: unknown, ctx: Context): boolean {
+  return error === ctx.err || (error instanceof Error && error.name === 'AbortError');
+}
+
+/** What remains of an error that cannot travel, because of something that it holds. */
+function plainError(error: unknown): Error {
+  if (!(error instanceof Error)) return new Error(`a task has thrown ${describe(error)}`);
+  const plain = new Error(error.message);
+  plain.name = error.name;
+  if (error.stack !== undefined) plain.stack = error.stack;
+  return plain;
+}
+
+/** True if it goes on after this turn. */
+function call(fn: TaskFn, run: Run): boolean {
+  try {
+    const { extra } = run;
+    const result =
+      extra === undefined
+        ? invoke(fn, run)
+        : extra.carried === undefined
+          ? invoke(fn, run)
+          : runCarrying(extra.carried, () => invoke(fn, run));
+    if (result instanceof Promise) {
+      result.then(
+        (value) => succeed(run, value),
+        (error: unknown) => fail(run, error),
+      );
+      return true;
+    }
+    succeed(run, result);
+  } catch (error) {
+    fail(run, error);
+  }
+  return false;
+}
+
+function invoke(fn: TaskFn, { ctx, args, extra }: Run): unknown {
+  const result = fn(ctx, ...args);
+  const stream = extra?.stream;
+  if (stream !== undefined) {
+    return sendAll(result as AsyncGenerator<unknown>, stream, ctx.signal);
+  }
+  if (result instanceof Promise) return result;
+  return isThenable(result) ? Promise.resolve(result) : result;
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === 'object' && value !== null && typeof (value as never)['then'] === 'function'
+  );
+}
+
+// --- functions ---
+
+const functions: (TaskFn | undefined)[] = [];
+const loads = new Map<number, Promise<TaskFn>>();
+
+function load(id: number): Promise<TaskFn> {
+  let loading = loads.get(id);
+  if (loading === undefined) {
+    loading = find(id).finally(() => loads.delete(id));
+    loads.set(id, loading);
+  }
+  return loading;
+}
+
+async function find(id: number): Promise<TaskFn> {
+  const { url, name, source } = readFunction(binding.functionText(id));
+  const fn = url === undefined ? evaluateInline(source, name) : await importTask(url, name);
+  functions[id] = fn;
+  return fn;
+}
+
+async function importTask(url: string, name: string): Promise<TaskFn> {
+  try {
+    await whileLoading(url, () => import(url));
+  } catch (error) {
+    throw new HeddleError(
+      'ERR_HEDDLE_MODULE',
+      `expected ${url} to load in an isolate, got ${briefly(error)}${hintFor(url, error)}`,
+      { cause: error },
+    );
+  }
+  const fn = definedTask(url, name);
+  if (fn !== undefined) return fn;
+  throw new HeddleError(
+    'ERR_HEDDLE_MODULE',
+    `expected ${url} to define the task ${JSON.stringify(name)} when it is loaded, got none`,
+  );
+}
+
+function briefly(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : describe(error);
+}
+
+function hintFor(url: string, error: unknown): string {
+  const isUnknown = (error as { code?: unknown } | null)?.code === 'ERR_UNKNOWN_FILE_EXTENSION';
+  return isUnknown && /\.[cm]?tsx?($|\?)/.test(url)
+    ? ' (this Node does not strip types: use Node 22.18 or newer, run under tsx, or compile first)'
+    : '';
+}
+
+// --- the loop ---
+
+/** True if its microtasks should run before the next task is taken. */
+function begin(number: number): boolean {
+  const id = entries[0]!;
+  let run: Run;
+  try {
+    run = take(number);
+  } catch (error) {
+    const handle = new RunHandle(number);
+    fail({ handle, ctx: new Context(handle), args: [], extra: undefined }, error);
+    return false;
+  }
+  const fn = functions[id];
+  if (fn !== undefined) return call(fn, run);
+  load(id).then(
+    (loaded) => call(loaded, run),
+    (error: unknown) => fail(run, error),
+  );
+  return true;
+}
+
+let isRunning = false;
+
+function runTasks(): void {
+  for (let run = binding.nextTask(); run >= 0; run = binding.nextTask()) {
+    if (!begin(run)) continue;
+    void kResolved.then(runTasks);
+    return;
+  }
+  isRunning = false;
+}
+
+/** From now on this isolate runs tasks. */
+export function startRunning(): void {
+  onWant(Want.tasks, () => {
+    if (isRunning) return;
+    isRunning = true;
+    runTasks();
+  });
+}
