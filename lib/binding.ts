@@ -2,6 +2,7 @@
 // objects are made in JavaScript.
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { isMainThread, workerData } from 'node:worker_threads';
 import { HeddleError } from './errors.js';
 
 /** What became of a task: the second number of its entry in a batch. */
@@ -242,21 +243,44 @@ export interface Binding {
   ): Promise<Record<string, never>>;
 }
 
-function load(): Binding {
-  const require = createRequire(import.meta.url);
+/** How an isolate learns, from workerData, which one it is. */
+export interface IsolateRole {
+  readonly set: number;
+  readonly place: number;
+  /** The addon that the root has found. */
+  readonly binary: string;
+}
+
+/** Of this isolate, if a set has started it. */
+export const role: IsolateRole | undefined = isMainThread
+  ? undefined
+  : (workerData as { heddleIsolate?: IsolateRole } | null | undefined)?.heddleIsolate;
+
+const require = createRequire(import.meta.url);
+
+// A local build first, then a prebuilt binary for this platform.
+function findBinary(): string {
   const root = fileURLToPath(new URL('../..', import.meta.url));
   try {
-    // A local build first, then a prebuilt binary for this platform.
-    const loader = require('node-gyp-build') as (folder: string) => Binding;
-    return loader(root);
+    const loader = require('node-gyp-build') as { resolve(folder: string): string };
+    return loader.resolve(root);
   } catch (error) {
-    const got = `${process.platform} ${process.arch}: ${(error as Error).message}`;
-    throw new HeddleError(
-      'ERR_HEDDLE_LOAD',
-      `expected build/Release/heddle.node or a prebuilt binary under ${root}, got ${got}`,
-      { cause: error },
-    );
+    throw loadError(`build/Release/heddle.node or a prebuilt binary under ${root}`, error);
   }
 }
 
-export const binding = load();
+function loadError(expected: string, error: unknown): HeddleError {
+  const got = `${process.platform} ${process.arch}: ${(error as Error).message}`;
+  return new HeddleError('ERR_HEDDLE_LOAD', `expected ${expected}, got ${got}`, { cause: error });
+}
+
+function load(path: string): Binding {
+  try {
+    return require(path) as Binding;
+  } catch (error) {
+    throw loadError(`${path} to be an addon for this platform`, error);
+  }
+}
+
+export const binaryPath = role?.binary ?? findBinary();
+export const binding = load(binaryPath);

@@ -1,5 +1,6 @@
 // What a Worker of heddle's runs: it joins its set and takes tasks until it is ended.
-import { joinSet, role } from './isolates.js';
+import { role } from './binding.js';
+import { joinSet } from './isolates.js';
 import { startRunning } from './run-tasks.js';
 
 startRunning();

@@ -4,9 +4,10 @@
 // Always true: a place of a set is started by its root only, and is free again when its Worker has
 // ended and everything that it had started has failed.
 import { availableParallelism } from 'node:os';
-import { isMainThread, Worker, workerData } from 'node:worker_threads';
+import { Worker } from 'node:worker_threads';
 import type { ResourceLimits } from 'node:worker_threads';
-import { binding } from './binding.js';
+import { binaryPath, binding } from './binding.js';
+import type { IsolateRole } from './binding.js';
 import { HeddleError } from './errors.js';
 import { onWant, settleLocal, Want } from './mail.js';
 import { wholeNumber } from './refuse.js';
@@ -29,11 +30,6 @@ export interface IsolateStats {
   readonly turnMs: number;
   readonly tasksRun: number;
   readonly busyMs: number;
-}
-
-/** How an isolate learns, from workerData, which one it is. */
-export interface IsolateRole {
-  readonly heddleIsolate: { readonly set: number; readonly place: number };
 }
 
 export const kMostIsolates = 256;
@@ -144,12 +140,13 @@ export class IsolateSet {
   }
 
   #start(place: number): boolean {
-    const role: IsolateRole = { heddleIsolate: { set: binding.setNumber(this.index), place } };
+    const set = binding.setNumber(this.index);
+    const itsRole: IsolateRole = { set, place, binary: binaryPath };
     let worker: Worker;
     try {
       worker = new Worker(new URL('./isolate.js', import.meta.url), {
         name: `heddle isolate ${place}`,
-        workerData: role,
+        workerData: { heddleIsolate: itsRole },
         ...this.#options,
       });
     } catch (error) {
@@ -244,11 +241,6 @@ onWant(Want.manage, () => {
   for (const set of roots) set.manage();
 });
 
-/** Of this isolate, if a set has started it. */
-export const role: IsolateRole['heddleIsolate'] | undefined = isMainThread
-  ? undefined
-  : (workerData as Partial<IsolateRole> | null | undefined)?.heddleIsolate;
-
 let shared: IsolateSet | undefined;
 let wantedIsolates = 0;
 
@@ -259,7 +251,7 @@ export function sharedSet(): IsolateSet {
 }
 
 /** In an isolate of a set. False if the set is gone. */
-export function joinSet({ set, place }: IsolateRole['heddleIsolate']): boolean {
+export function joinSet({ set, place }: IsolateRole): boolean {
   if (!binding.joinSet(set, place)) return false;
   shared = new IsolateSet(0, {}, 0);
   return true;
