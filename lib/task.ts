@@ -8,6 +8,8 @@ import { HeddleError, nativeError } from './errors.js';
 import { numbers, onTask, readValue, takeValue } from './mail.js';
 import { rejected } from './refuse.js';
 import { follow, unfollow } from './signals.js';
+import { addPlace, placeOfSpawn } from './stacks.js';
+import type { Place } from './stacks.js';
 
 export type TaskState = 'runnable' | 'running' | 'waiting' | 'done' | 'failed' | 'cancelled';
 
@@ -60,6 +62,7 @@ export class TaskPromise<T> extends Promise<T> implements Task<T> {
   readonly #resolve: (value: unknown) => void;
   // Of a task of JavaScript.
   #keeper: TaskKeeper | undefined;
+  #place: Place | undefined;
 
   constructor(name: string) {
     super(capture as never);
@@ -102,7 +105,10 @@ export class TaskPromise<T> extends Promise<T> implements Task<T> {
     keeper?: TaskKeeper,
   ): Task<T> {
     const task = new TaskPromise<T>(name);
-    task.#keeper = keeper;
+    if (keeper !== undefined) {
+      task.#keeper = keeper;
+      task.#place = placeOfSpawn();
+    }
     if (signal?.aborted) {
       task.#giveSlot();
       task.#cancelled = [signal.reason];
@@ -175,6 +181,7 @@ export class TaskPromise<T> extends Promise<T> implements Task<T> {
       return;
     }
     this.#ending = 'failed';
+    addPlace(error, this.#place);
     this.#rejectWith(error);
   }
 
