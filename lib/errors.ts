@@ -88,6 +88,22 @@ export const errorCodes = {
     cause: 'the isolate that ran a task had no memory left',
     remedy: 'process less at once, or raise resourceLimits.maxOldGenerationSizeMb of the pool',
   },
+  ERR_HEDDLE_QUEUE_FULL: {
+    cause: 'the queue of a pool has no room for another run',
+    remedy: 'await pool.ready() before each run, or give the pool a longer queue',
+  },
+  ERR_HEDDLE_DROPPED: {
+    cause: 'a queued run had to make room for a later one',
+    remedy: "await pool.ready() before each run, or make the pool with overflow: 'reject'",
+  },
+  ERR_HEDDLE_POOL_CLOSED: {
+    cause: 'the pool was closed before the run was done',
+    remedy: 'await pool.drain() before close(), or make another pool',
+  },
+  ERR_HEDDLE_GROUP_CLOSED: {
+    cause: 'a task was spawned in a group that has ended',
+    remedy: 'spawn before the wait() of the group ends, or make another group',
+  },
   ERR_HEDDLE_KERNEL: {
     cause: 'a kernel threw an exception without a code',
     remedy: 'the message is the kernel’s own',

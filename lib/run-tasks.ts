@@ -13,7 +13,7 @@ import { whileLoading } from './loading.js';
 import { entries, onWant, readValue, settleLocal, Want } from './mail.js';
 import type { Extra } from './spawn-task.js';
 import { sendAll } from './stream.js';
-import { definedTask, readFunction } from './tasks.js';
+import { definedTask, readFunction, readWarm } from './tasks.js';
 import type { TaskFn } from './tasks.js';
 import { give, givenMode, kResolved, Mode, settleGiven } from './waits.js';
 
@@ -159,7 +159,9 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 const functions: (TaskFn | undefined)[] = [];
 const loads = new Map<number, Promise<TaskFn>>();
 
-function load(id: number): Promise<TaskFn> {
+async function load(id: number): Promise<TaskFn> {
+  const known = functions[id];
+  if (known !== undefined) return known;
   let loading = loads.get(id);
   if (loading === undefined) {
     loading = find(id).finally(() => loads.delete(id));
@@ -169,7 +171,10 @@ function load(id: number): Promise<TaskFn> {
 }
 
 async function find(id: number): Promise<TaskFn> {
-  const { url, name, source } = readFunction(binding.functionText(id));
+  const text = binding.functionText(id);
+  const other = readWarm(text);
+  if (other !== undefined) return () => load(other).then(() => undefined);
+  const { url, name, source } = readFunction(text);
   const fn = url === undefined ? evaluateInline(source, name) : await importTask(url, name);
   functions[id] = fn;
   return fn;

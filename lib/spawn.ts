@@ -1,20 +1,14 @@
 // spawn: one word for native tasks, tasks of modules and functions.
-import { describe, HeddleError } from './errors.js';
 import { nativeKernel } from './kernels.js';
 import type { Kernel } from './kernels.js';
 import { spawnKernel, spawnKernelWith } from './spawn-kernel.js';
-import type { KernelOptions, TaskOptions } from './spawn-options.js';
+import type { KernelOptions, SpawnOptions, TaskOptions } from './spawn-options.js';
 import { spawnTask, taskTarget } from './spawn-task.js';
+import { targetError } from './target.js';
+import type { Target } from './target.js';
 import type { StreamTask } from './stream.js';
 import type { Task } from './task.js';
 import type { ResultOf, TaskFn, TaskRef } from './tasks.js';
-
-function targetError(target: unknown): HeddleError {
-  return new HeddleError(
-    'ERR_HEDDLE_TARGET',
-    `expected a kernel, a task or a function, got ${describe(target)}`,
-  );
-}
 
 /** What a function gives when it is spawned: a stream if it is a generator. */
 export type Spawned<R> =
@@ -43,6 +37,7 @@ export function spawn<A extends unknown[], R>(
   ...args: A
 ): StreamTask<R>;
 export function spawn<A extends unknown[], R>(target: TaskFn<A, R>, ...args: A): Spawned<R>;
+export function spawn<A extends unknown[], R>(target: Target<A, R>, ...args: A): Task<R>;
 export function spawn<A extends unknown[], R>(
   options: KernelOptions,
   target: Kernel<A, R>,
@@ -63,6 +58,11 @@ export function spawn<A extends unknown[], R>(
   target: TaskFn<A, R>,
   ...args: A
 ): Spawned<R>;
+export function spawn<A extends unknown[], R>(
+  options: SpawnOptions,
+  target: Target<A, R>,
+  ...args: A
+): Task<R>;
 export function spawn(first: unknown, ...rest: unknown[]): Task<unknown> {
   const kernel = nativeKernel(first);
   if (kernel !== undefined) return spawnKernel(kernel, rest);

@@ -57,6 +57,7 @@ export class ModuleTask {
 const kSeparator = '\n';
 const kModule = 'm';
 const kInline = 'i';
+const kWarm = 'w';
 
 function moduleText(url: string, name: string): string {
   return `${kModule}${url}${kSeparator}${name}`;
@@ -64,6 +65,16 @@ function moduleText(url: string, name: string): string {
 
 export function inlineText(name: string, source: string): string {
   return `${kInline}${name}${kSeparator}${source}`;
+}
+
+/** Of a task that only loads another one's function. */
+export function warmText(id: number): string {
+  return `${kWarm}${id}`;
+}
+
+/** The number of the function that is to be loaded; undefined if it is another text. */
+export function readWarm(text: string): number | undefined {
+  return text.startsWith(kWarm) ? Number(text.slice(1)) : undefined;
 }
 
 /** What an isolate reads of a function: the URL of its module, or its source; and a name. */

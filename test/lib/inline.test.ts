@@ -243,7 +243,7 @@ describe('a capture is refused', () => {
     const resize = (n: number): number => n * width;
     expectRefusal(
       'ERR_HEDDLE_CAPTURE',
-      () => spawn(resize, 1),
+      () => spawn(resize as never, 1),
       'expected a function that closes over nothing, got one that uses `width` (',
       '; pass it as an argument, or export the function from a module: ' +
         'export const tasks = defineTasks(import.meta.url, { resize })',

@@ -1,0 +1,91 @@
+// The isolates of a pool: those that all share, or its own if it asks for limits or an environment.
+import { binding } from './binding.js';
+import { refuse, wholeNumber } from './refuse.js';
+import { isolateCount, IsolateSet, kMostIsolates, sharedSet } from './isolates.js';
+import type { IsolateOptions } from './isolates.js';
+import type { PoolOptions } from './pool.js';
+import { startTask, taskTarget } from './spawn-task.js';
+import { warmText } from './tasks.js';
+
+const kMostPerIsolate = 2 ** 31 - 1;
+
+function ownOptions({ resourceLimits, env, execArgv }: PoolOptions): IsolateOptions | undefined {
+  const options: IsolateOptions = {};
+  if (resourceLimits !== undefined) {
+    if (typeof resourceLimits !== 'object' || resourceLimits === null) {
+      refuse('resourceLimits', 'an object', resourceLimits);
+    }
+    options.resourceLimits = resourceLimits;
+  }
+  if (env !== undefined) {
+    if (typeof env !== 'object' || env === null) refuse('env', 'an object', env);
+    options.env = env;
+  }
+  if (execArgv !== undefined) {
+    if (!Array.isArray(execArgv)) refuse('execArgv', 'an array of strings', execArgv);
+    options.execArgv = execArgv;
+  }
+  return Object.keys(options).length === 0 ? undefined : options;
+}
+
+export class PoolIsolates {
+  readonly #target: ReturnType<typeof taskTarget>;
+  readonly #own: IsolateOptions | undefined;
+  readonly #perIsolate: number;
+  readonly #concurrency: number;
+  readonly #least: number;
+  #set: IsolateSet | undefined;
+  #isClosed = false;
+
+  constructor(target: unknown, options: PoolOptions, concurrency: number) {
+    this.#target = taskTarget(target);
+    this.#own = ownOptions(options);
+    this.#concurrency = concurrency;
+    this.#least = options.min ?? 0;
+    const { perIsolate = 1 } = options;
+    this.#perIsolate = wholeNumber(perIsolate, 'perIsolate', 1, kMostPerIsolate);
+    if (this.#target === undefined && this.#own !== undefined) {
+      refuse(Object.keys(this.#own)[0]!, 'nothing beside a kernel, which runs on fibers', target);
+    }
+  }
+
+  get areOwn(): boolean {
+    return this.#own !== undefined;
+  }
+
+  /** Made when it is first asked for. */
+  get set(): IsolateSet {
+    if (this.#set === undefined) {
+      this.#set = this.#own === undefined ? sharedSet() : new IsolateSet(this.#most, this.#own);
+      if (this.#own !== undefined && this.#least > 0) {
+        this.#set.keep(Math.min(this.#least, this.#most));
+      }
+    }
+    return this.#set;
+  }
+
+  get #most(): number {
+    const places = Math.ceil(this.#concurrency / this.#perIsolate);
+    return Math.min(places, this.#own === undefined ? isolateCount() : kMostIsolates);
+  }
+
+  /** How many runs its isolates have room for. */
+  get room(): number {
+    return this.#target === undefined ? Infinity : this.#most * this.#perIsolate;
+  }
+
+  async warm(): Promise<void> {
+    const target = this.#target;
+    if (target === undefined || this.#isClosed) return;
+    const id = binding.functionId(warmText(target.id));
+    const task = { id, name: `load ${target.name}`, isGenerator: false };
+    const count = this.#least > 0 ? Math.min(this.#least, this.#most) : this.#most;
+    const places = Array.from({ length: count }, (_, pin) => pin);
+    await Promise.all(places.map((pin) => startTask(this.set, task, [], { pin })));
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    if (this.#own !== undefined) await this.#set?.close();
+  }
+}

@@ -1,0 +1,45 @@
+// What can be run: by spawn, in a pool, in a group. One type and one check for all of them.
+import { describe, HeddleError } from './errors.js';
+import type { IsolateSet } from './isolates.js';
+import { nativeKernel } from './kernels.js';
+import type { Kernel } from './kernels.js';
+import { spawnKernel, spawnKernelWith } from './spawn-kernel.js';
+import type { TaskOptions } from './spawn-options.js';
+import { startTask, taskTarget } from './spawn-task.js';
+import type { Task } from './task.js';
+import type { TaskFn, TaskRef } from './tasks.js';
+
+/** Takes `A`, gives `R`: a kernel, a task of a module, or a function that closes over nothing. */
+export type Target<A extends unknown[], R> =
+  Kernel<A, R> | TaskRef<A, R> | TaskFn<A, R | Promise<R>>;
+
+export function isTarget(value: unknown): boolean {
+  return nativeKernel(value) !== undefined || taskTarget(value) !== undefined;
+}
+
+export function targetError(target: unknown): HeddleError {
+  return new HeddleError(
+    'ERR_HEDDLE_TARGET',
+    `expected a kernel, a task or a function, got ${describe(target)}`,
+  );
+}
+
+/** Starts one target over and over. */
+export type Starter<R> = (args: unknown[], options: TaskOptions | undefined) => Task<R>;
+
+/** `set`: where it is started if it is a task of JavaScript. */
+export function starterOf<A extends unknown[], R>(
+  target: Target<A, R>,
+  set: () => IsolateSet,
+): Starter<R> {
+  const kernel = nativeKernel(target);
+  if (kernel !== undefined) {
+    return (args, options) =>
+      (options === undefined
+        ? spawnKernel(kernel, args)
+        : spawnKernelWith(options, kernel, args)) as Task<R>;
+  }
+  const task = taskTarget(target);
+  if (task === undefined) throw targetError(target);
+  return (args, options) => startTask(set(), task, args, options) as Task<R>;
+}
