@@ -27,10 +27,11 @@ export function killChildren(): void {
   for (const child of running) child.kill('SIGKILL');
 }
 
-// heddle's own report of a crash begins with the cause; with all others the end tells most.
+// heddle's own report of a crash and npm's begin with the cause; with all others the end tells
+// most.
 function tellingLines(text: string): string {
   const lines = text.trim().split('\n');
-  const report = lines.findIndex((line) => line.startsWith('heddle: '));
+  const report = lines.findIndex((line) => /^(heddle: |npm error )/.test(line));
   const telling = report >= 0 ? lines.slice(report, report + 3) : lines.slice(-3);
   return telling
     .map((line) => line.trim())

@@ -14,3 +14,5 @@ export const moodycamelSource = fileURLToPath(
 export const moodycamelBinary = fileURLToPath(
   new URL('../../../build/bench/moodycamel-peer', import.meta.url),
 );
+/** Where peers from npm are installed. */
+export const npmPeers = fileURLToPath(new URL('../../../bench/peers', import.meta.url));

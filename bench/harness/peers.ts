@@ -1,12 +1,13 @@
-// Finds out which peers this machine has, and builds those that need it.
+// Finds out which peers this machine has, and builds or installs those that need it.
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { ChildError, runChild } from './child.js';
-import { goBinary, goSources, moodycamelBinary, moodycamelSource } from './paths.js';
-import { kPeers } from './types.js';
+import { installPeers } from './npm.js';
+import { goBinary, goSources, moodycamelBinary, moodycamelSource, npmPeers } from './paths.js';
+import { kNpmPeers } from './types.js';
 import type { Machine, Peer } from './types.js';
 
-/** For each peer, undefined if it can run, else the reason why not. */
+/** For each peer that takes part, undefined if it can run, else the reason why not. */
 export type Availability = ReadonlyMap<Peer, string | undefined>;
 
 const kBuildTimeoutMs = 180_000;
@@ -63,18 +64,28 @@ async function findPython(): Promise<string | undefined> {
   }
 }
 
-/** Looks for every wanted peer; one that was not asked for is "not in --peers". */
+/** One installation for all that come from npm: a network that is missing is waited for once. */
+let installation: Promise<string | undefined> | undefined;
+
+async function find(peer: Peer, machine: Machine): Promise<string | undefined> {
+  if (peer === 'go') return buildGo(machine);
+  if (peer === 'python') return findPython();
+  if (peer === 'moodycamel') return buildMoodycamel();
+  if (!kNpmPeers.some((name) => name === peer)) return undefined;
+  return (installation ??= installPeers(npmPeers));
+}
+
+/** Looks for every wanted peer out of `taking`; one not asked for is "not in --peers". */
 export async function findPeers(
+  taking: Iterable<Peer>,
   wanted: ReadonlySet<Peer>,
   machine: Machine,
+  onLook?: (peer: Peer) => void,
 ): Promise<Availability> {
   const found = new Map<Peer, string | undefined>();
-  for (const peer of kPeers) {
-    if (!wanted.has(peer)) found.set(peer, 'not in --peers');
-    else if (peer === 'go') found.set(peer, await buildGo(machine));
-    else if (peer === 'python') found.set(peer, await findPython());
-    else if (peer === 'moodycamel') found.set(peer, await buildMoodycamel());
-    else found.set(peer, undefined);
+  for (const peer of taking) {
+    onLook?.(peer);
+    found.set(peer, wanted.has(peer) ? await find(peer, machine) : 'not in --peers');
   }
   return found;
 }

@@ -18,6 +18,10 @@ async function load(program: Trial['program']): Promise<Benchmarks> {
       return (await import('./javascript.js')).benchmarks;
     case 'messages':
       return (await import('./messages.js')).benchmarks;
+    case 'tasks':
+      return (await import('./tasks.js')).benchmarks;
+    case 'burst':
+      return (await import('./burst.js')).benchmarks;
     case 'promise':
       return (await import('../peers/node/promise.js')).benchmarks;
     case 'worker':

@@ -4,13 +4,33 @@
 // (heddle fiber, go goroutine, …) is tried. One *trial* is one child process that measures once and
 // answers one *output*, an object from which each *metric* of the group takes one number.
 
+/** Worker pools that bench/peers/package.json names. */
+export const kNpmPeers = ['piscina', 'tinypool', 'workerpool'] as const;
+
 /** A family of peers that can be switched on and off with `--peers`. */
-export const kPeers = ['go', 'threads', 'promise', 'worker', 'python', 'moodycamel'] as const;
+export const kPeers = [
+  'go',
+  'threads',
+  'promise',
+  'worker',
+  'python',
+  'moodycamel',
+  ...kNpmPeers,
+] as const;
 export type Peer = (typeof kPeers)[number];
 
 /** Who carries a trial out: the addon (heddle and pthread rows), or a peer's program. */
 export type Program =
-  'native' | 'javascript' | 'messages' | 'promise' | 'worker' | 'go' | 'python' | 'moodycamel';
+  | 'native'
+  | 'javascript'
+  | 'messages'
+  | 'tasks'
+  | 'burst'
+  | 'promise'
+  | 'worker'
+  | 'go'
+  | 'python'
+  | 'moodycamel';
 
 export type Params = Readonly<Record<string, number | string>>;
 

@@ -6,12 +6,14 @@ import { create } from './create.js';
 import { memory } from './memory.js';
 import { messages } from './messages.js';
 import { pingpong } from './pingpong.js';
+import { pool } from './pool.js';
 import { preempt } from './preempt.js';
 import { selectAmong } from './select.js';
 import { spawn } from './spawn.js';
 import { stack } from './stack.js';
 import { steal } from './steal.js';
 import { yieldAround } from './switch.js';
+import { tasks } from './tasks.js';
 import { timer } from './timer.js';
 
 export const scenarios: readonly Scenario[] = [
@@ -28,4 +30,6 @@ export const scenarios: readonly Scenario[] = [
   capacity,
   selectAmong,
   messages,
+  tasks,
+  pool,
 ];

@@ -7,6 +7,7 @@ import pc from 'picocolors';
 import { killChildren } from '../../bench/harness/child.js';
 import { machineInfo } from '../../bench/harness/machine.js';
 import { findPeers } from '../../bench/harness/peers.js';
+import type { Availability } from '../../bench/harness/peers.js';
 import { runTrial } from '../../bench/harness/program.js';
 import { admit, runGroup } from '../../bench/harness/run.js';
 import type { Settings } from '../../bench/harness/run.js';
@@ -132,6 +133,22 @@ async function measure(session: Session): Promise<GroupResult[]> {
   return all;
 }
 
+/** Only those that take part: to build or to install the others would be for nothing. */
+async function lookForPeers(
+  work: readonly Work[],
+  wanted: ReadonlySet<Peer>,
+  machine: Machine,
+): Promise<Availability> {
+  const entrants = work.flatMap(({ groups }) => groups.flatMap((group) => group.entrants));
+  const taking = new Set(entrants.map(({ peer }) => peer).filter((peer) => peer !== 'heddle'));
+  const progress = startProgress(process.stderr);
+  try {
+    return await findPeers(taking, wanted, machine, (peer) => progress.say(`looking for ${peer}`));
+  } finally {
+    progress.clear();
+  }
+}
+
 function commandLine(names: readonly string[], flags: Flags): string {
   const words = ['npx heddle bench', ...names];
   if (flags.quick) words.push('--quick');
@@ -168,7 +185,7 @@ async function bench(names: readonly string[], flags: Flags): Promise<number> {
   const print = flags.json ? undefined : (text: string): void => void process.stdout.write(text);
   const machine = await machineInfo();
   print?.(announce(work, runs, machine));
-  const available = await findPeers(wanted, machine);
+  const available = await lookForPeers(work, wanted, machine);
   const settings = { runs, runner: runTrial, available };
   const session = print ? { work, settings, color, print } : { work, settings, color };
   const groups = await measure(session);

@@ -3,7 +3,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { availableParallelism, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test, vi } from 'vitest';
-import type { MeasuredRow, Report } from '../../bench/harness/types.js';
+import { kNpmPeers } from '../../bench/harness/types.js';
+import type { MeasuredRow, Report, Result } from '../../bench/harness/types.js';
 import { root, runNode } from './support.js';
 
 const heddle = (...args: string[]) => runNode(['dist/lib/cli/main.js', ...args]);
@@ -128,6 +129,50 @@ describe('every peer measures, or a reason is given, in', () => {
   });
 });
 
+function namedIn({ rows, skipped }: Result): string[] {
+  return [...rows, ...skipped].map(({ impl }) => impl);
+}
+
+describe('worker pools from npm are beside heddle in', () => {
+  test('tasks', { timeout: 180_000 }, async () => {
+    const { results } = await reportOf('tasks', '--quick');
+    const metrics = results.map(({ metric, n }) =>
+      / n$/.test(metric) ? `${metric}: ${n}` : metric,
+    );
+    expect(metrics).toEqual([
+      ...[1, 10, 100, 1_000].map((n) => `tasks per second in flight n: ${n}`),
+      'us per task alone hot',
+      'us per task alone cold',
+      'us per task with 1 KiB of bytes',
+      'us per task with 1 MiB of bytes',
+      'ms for a real job: JSON parsed',
+      'ms for a real job: images made smaller',
+    ]);
+    for (const result of results) {
+      expect(namedIn(result)).toEqual(expect.arrayContaining(['heddle', ...kNpmPeers]));
+      for (const row of result.rows) expect((row as MeasuredRow).median).toBeGreaterThan(0);
+    }
+  });
+
+  test('pool, with the units that each makes', { timeout: 120_000 }, async () => {
+    const { results } = await reportOf('pool', '--n', '400');
+    expect(results.map(({ metric }) => metric)).toEqual([
+      'us per request',
+      'CPU us per request beyond its work',
+      'MiB RSS growth',
+      'units created',
+    ]);
+    const ours = ['heddle fiber', 'heddle fiber, Pool', 'heddle, Pool of 2 isolates'];
+    const others = ['pthread', ...kNpmPeers, 'node worker', 'js promise'];
+    expect(namedIn(results[0]!).toSorted()).toEqual([...ours, ...others].toSorted());
+    const units = new Map(results[3]!.rows.map((row) => [row.impl, (row as MeasuredRow).median]));
+    expect(units.get('heddle fiber')).toBe(400);
+    expect(units.get('heddle, Pool of 2 isolates')).toBe(2);
+    expect(units.get('pthread')).toBe(400);
+    expect(units.get('node worker')).toBe(20);
+  });
+});
+
 describe('a peer that has to be compiled is skipped', () => {
   const skippedOn = async (path: string): Promise<string | undefined> => {
     vi.stubEnv('PATH', path);
@@ -199,11 +244,12 @@ describe('help', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const options = ['--json', '--quick', '--runs', '--n', '--peers', '--out', '--help'];
     const names = ['create', 'spawn', 'memory', 'switch', 'stack', 'steal', 'timer', 'preempt'];
-    names.push('pingpong', 'channel', 'capacity', 'select');
+    names.push('pingpong', 'channel', 'capacity', 'select', 'messages', 'tasks', 'pool');
     for (const word of [...options, ...names.map((name) => `\n  ${name} `)]) {
       expect(stdout).toContain(word);
     }
-    expect(stdout).toContain('Peers: go, threads, promise, worker, python, moodycamel.');
+    const peers = 'go, threads, promise, worker, python, moodycamel, piscina, tinypool, workerpool';
+    expect(stdout).toContain(`Peers: ${peers}.`);
     expect(stdout).toContain('Exit code: 0 measured; 1 a heddle row failed');
   });
 

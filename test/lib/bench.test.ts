@@ -223,7 +223,7 @@ describe('scenarios', () => {
     (_, scenario) => {
       const ours = 'heddle( fiber| compact| standard)?';
       const peers = 'pthread|js promise|node worker|go|python|moodycamel|messageport';
-      const impl = new RegExp(`^(${ours}|${peers})\\b`);
+      const impl = new RegExp(`^(${ours}|${peers}|piscina|tinypool|workerpool)\\b`);
       for (const plan of plans) {
         const groups = scenario.groups(plan);
         expect(groups.length).toBeGreaterThan(0);
@@ -259,6 +259,11 @@ describe('scenarios', () => {
       'channel: ns per item 4:4, P=1',
       'channel: ns per item 4:4, P=2',
       'select: ns per select of 2',
+      'tasks: tasks per second in flight n',
+      'tasks: us per task alone hot',
+      'tasks: us per task alone cold',
+      'tasks: us per task with 1 KiB of bytes',
+      'tasks: us per task with 1 MiB of bytes',
     ]) {
       expect(texts).toContain(text);
     }
