@@ -201,7 +201,7 @@ export interface Binding {
     second: unknown,
     third: unknown,
     extra: unknown,
-    /** [priority, pin or -1, context or -1, milliseconds or -1] */
+    /** [priority, pin or -1, context or -1, milliseconds or -1, limiter or 0, most started] */
     plan: readonly number[] | undefined,
   ): number;
   /** True if it had not begun. */

@@ -14,7 +14,7 @@ import { PoolQueue, Queued } from './pool-queue.js';
 import { rejected } from './refuse.js';
 import { follow, unfollow } from './signals.js';
 import type { Follower } from './signals.js';
-import type { SpawnOptions } from './spawn-options.js';
+import type { TaskOptions } from './spawn-options.js';
 import type { Starter } from './target.js';
 import type { Task } from './task.js';
 import { Waiters } from './waiters.js';
@@ -52,16 +52,28 @@ export interface CoreSettings {
   readonly queueLength: number;
   readonly dropsOldest: boolean;
   readonly memoryBytes: number | undefined;
-  /** How many can run at once besides, as long as that is asked. */
-  readonly roomNow: () => number;
+  readonly isolates: Room;
+}
+
+/** Where runs are started. */
+export interface Room {
+  /** How many may be started at once. */
+  readonly room: number;
+  /** How many more may wait there if so many may be started. */
+  ahead(most: number): number;
 }
 
 const ignore = (): void => {};
 
-function optionsOf(name: string | undefined, context: Context | undefined): SpawnOptions {
-  const options: SpawnOptions = {};
+function optionsOf(
+  name: string | undefined,
+  context: Context | undefined,
+  priority: number,
+): TaskOptions {
+  const options: TaskOptions = {};
   if (name !== undefined) options.name = name;
   if (context !== undefined) options.context = context;
+  if (priority !== 0) options.priority = priority;
   return options;
 }
 
@@ -154,6 +166,8 @@ export class PoolCore<A extends unknown[], R> {
   readonly #settings: CoreSettings;
   #concurrency: number;
   #limit = 0;
+  // Of those that have been handed over and wait for an isolate.
+  #ahead = 0;
   readonly #water: WaterLevel | undefined;
   readonly #places: Place<R>[] = [];
   readonly #free: Place<R>[] = [];
@@ -194,9 +208,11 @@ export class PoolCore<A extends unknown[], R> {
   /** The most runs at once that memory allows now. */
   #adapt(): void {
     const share = this.#water?.share ?? 1;
-    const { least, roomNow } = this.#settings;
+    const { least, isolates, queueLength, dropsOldest } = this.#settings;
     const wanted = Math.max(Math.floor(this.#concurrency * share), least, 1);
-    this.#limit = Math.min(wanted, roomNow());
+    this.#limit = Math.min(wanted, isolates.room);
+    // The oldest of the queue can be dropped only while it is in this one.
+    this.#ahead = dropsOldest ? 0 : Math.min(isolates.ahead(this.#limit), queueLength);
     this.fill();
   }
 
@@ -214,7 +230,16 @@ export class PoolCore<A extends unknown[], R> {
   }
 
   get hasPlace(): boolean {
-    return this.running < this.#limit;
+    return this.running < this.#limit + this.#ahead;
+  }
+
+  /** Those that are not waiting for an isolate. */
+  get started(): number {
+    return this.#ahead === 0 ? this.running : Math.min(this.running, this.#limit);
+  }
+
+  get queued(): number {
+    return this.queue.size + this.running - this.started;
   }
 
   run(args: A, settings: RunSettings | undefined): Promise<R> {
@@ -242,7 +267,7 @@ export class PoolCore<A extends unknown[], R> {
 
   #enqueue(run: Run<A, R>): void {
     const { queueLength, dropsOldest, title } = this.#settings;
-    if (this.queue.size < queueLength) {
+    if (this.queued < queueLength) {
       this.queue.push(run);
       return;
     }
@@ -288,7 +313,7 @@ export class PoolCore<A extends unknown[], R> {
   #startRun(run: Run<A, R>, timeMs: number): void {
     this.meter.waited(timeMs - run.calledMs);
     try {
-      run.place = this.start(run.args, run, timeMs, run.context);
+      run.place = this.start(run.args, run, timeMs, run.context, run.priority);
     } catch (refusal) {
       this.meter.failed += 1;
       run.failed(refusal, false);
@@ -296,10 +321,11 @@ export class PoolCore<A extends unknown[], R> {
   }
 
   /** Throws what spawn throws. There must be a place. */
-  start(args: A, served: Served<R>, timeMs: number, context?: Context): Place<R> {
+  start(args: A, served: Served<R>, timeMs: number, context?: Context, priority = 0): Place<R> {
     const { name } = this.#settings;
-    const isPlain = name === undefined && context === undefined;
-    const task = this.#start(args, isPlain ? undefined : optionsOf(name, context));
+    const isPlain = name === undefined && context === undefined && priority === 0;
+    const options = isPlain ? undefined : optionsOf(name, context, priority);
+    const task = this.#start(args, options);
     let place = this.#free.pop();
     if (place === undefined) {
       place = new Place<R>(this.#ended);
@@ -373,7 +399,7 @@ export class PoolCore<A extends unknown[], R> {
 
   get #hasRoom(): boolean {
     const places = Math.max(this.#limit - this.running, 0);
-    return this.#settings.queueLength - this.queue.size + places > this.#promised;
+    return this.#settings.queueLength - this.queued + places > this.#promised;
   }
 
   // Who is promised room calls run() before the loop's next turn, or has lost it.

@@ -4,10 +4,16 @@ import { refuse, wholeNumber } from './refuse.js';
 import { isolateCount, IsolateSet, kMostIsolates, sharedSet } from './isolates.js';
 import type { IsolateOptions } from './isolates.js';
 import type { PoolOptions } from './pool.js';
-import { startTask, taskTarget } from './spawn-task.js';
+import { readPlan, startTask, taskTarget } from './spawn-task.js';
+import type { Limiter } from './spawn-task.js';
 import { warmText } from './tasks.js';
 
 const kMostPerIsolate = 2 ** 31 - 1;
+// Runs that wait in the isolates' queue, so that they find the next one without waiting for this
+// isolate: as many as they do while it wakes up, if each takes some microseconds.
+const kAhead = 16;
+
+let lastLimiter = 0;
 
 function ownOptions({ resourceLimits, env, execArgv }: PoolOptions): IsolateOptions | undefined {
   const options: IsolateOptions = {};
@@ -31,7 +37,7 @@ function ownOptions({ resourceLimits, env, execArgv }: PoolOptions): IsolateOpti
 export class PoolIsolates {
   readonly #target: ReturnType<typeof taskTarget>;
   readonly #own: IsolateOptions | undefined;
-  readonly #perIsolate: number;
+  readonly limiter: Limiter;
   readonly #concurrency: number;
   readonly #least: number;
   #set: IsolateSet | undefined;
@@ -43,7 +49,9 @@ export class PoolIsolates {
     this.#concurrency = concurrency;
     this.#least = options.min ?? 0;
     const { perIsolate = 1 } = options;
-    this.#perIsolate = wholeNumber(perIsolate, 'perIsolate', 1, kMostPerIsolate);
+    wholeNumber(perIsolate, 'perIsolate', 1, kMostPerIsolate);
+    lastLimiter += 1;
+    this.limiter = { id: lastLimiter, mostStarted: perIsolate };
     if (this.#target === undefined && this.#own !== undefined) {
       refuse(Object.keys(this.#own)[0]!, 'nothing beside a kernel, which runs on fibers', target);
     }
@@ -65,13 +73,21 @@ export class PoolIsolates {
   }
 
   get #most(): number {
-    const places = Math.ceil(this.#concurrency / this.#perIsolate);
+    const places = Math.ceil(this.#concurrency / this.limiter.mostStarted);
     return Math.min(places, this.#own === undefined ? isolateCount() : kMostIsolates);
   }
 
   /** How many runs its isolates have room for. */
   get room(): number {
-    return this.#target === undefined ? Infinity : this.#most * this.#perIsolate;
+    return this.#target === undefined ? Infinity : this.#most * this.limiter.mostStarted;
+  }
+
+  /**
+   * How many runs more may wait in their queue, if so many may be started: none, unless it is the
+   * isolates that keep them from it.
+   */
+  ahead(most: number): number {
+    return most < this.room || this.#target === undefined ? 0 : kAhead;
   }
 
   async warm(): Promise<void> {
@@ -81,7 +97,7 @@ export class PoolIsolates {
     const task = { id, name: `load ${target.name}`, isGenerator: false };
     const count = this.#least > 0 ? Math.min(this.#least, this.#most) : this.#most;
     const places = Array.from({ length: count }, (_, pin) => pin);
-    await Promise.all(places.map((pin) => startTask(this.set, task, [], { pin })));
+    await Promise.all(places.map((pin) => startTask(this.set, task, [], readPlan({ pin }))));
   }
 
   async close(): Promise<void> {

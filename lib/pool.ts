@@ -186,7 +186,7 @@ export class Pool<A extends unknown[], R> implements AsyncDisposable {
     const memoryBytes = memoryBytesOf(adapt);
     this.#isolates = new PoolIsolates(target, options, concurrency);
     this.#core = new PoolCore<A, R>(
-      starterOf(target, () => this.#isolates.set),
+      starterOf(target, () => this.#isolates.set, this.#isolates.limiter),
       {
         title: `pool ${this.name}`,
         name,
@@ -195,7 +195,7 @@ export class Pool<A extends unknown[], R> implements AsyncDisposable {
         queueLength: queue,
         dropsOldest: overflow === 'dropOldest',
         memoryBytes,
-        roomNow: () => this.#isolates.room,
+        isolates: this.#isolates,
       },
     );
   }
@@ -290,12 +290,12 @@ export class Pool<A extends unknown[], R> implements AsyncDisposable {
   }
 
   stats(): PoolStats {
-    const { meter, queue, running, wanted, utilisation } = this.#core;
+    const { meter, queued, started, wanted, utilisation } = this.#core;
     const { completed, failed, cancelled, dropped, rejected, wait, run } = meter;
     return {
       name: this.name,
-      queued: queue.size,
-      running,
+      queued,
+      running: started,
       completed,
       failed,
       cancelled,

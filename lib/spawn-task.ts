@@ -58,16 +58,30 @@ export function taskTarget(target: unknown): Target | undefined {
 const kNone = -1;
 const kMostPriority = 100;
 
-interface Plan {
+/** Options that were read; may be used for many tasks. */
+export interface Plan {
+  readonly name: string | undefined;
   readonly signal: AbortSignal | undefined;
   readonly numbers: readonly number[] | undefined;
   readonly timeout: number | undefined;
   readonly kill: boolean;
 }
 
-const kNoPlan: Plan = { signal: undefined, numbers: undefined, timeout: undefined, kill: false };
+const kNoPlan: Plan = {
+  name: undefined,
+  signal: undefined,
+  numbers: undefined,
+  timeout: undefined,
+  kill: false,
+};
 
-function readPlan(options: TaskOptions): Plan {
+/** Of a pool: how many of its tasks an isolate may have started. */
+export interface Limiter {
+  readonly id: number;
+  readonly mostStarted: number;
+}
+
+export function readPlan(options: TaskOptions, limiter?: Limiter): Plan {
   const { priority, pin, context, deadline, timeout, kill } = options;
   if (priority !== undefined) wholeNumber(priority, 'priority', -kMostPriority, kMostPriority);
   if (pin !== undefined) wholeNumber(pin, 'pin', 0, kMostIsolates - 1);
@@ -77,11 +91,25 @@ function readPlan(options: TaskOptions): Plan {
   const signal = signalFor(options);
   if (deadline !== undefined) wholeNumber(deadline, 'deadline', 0, kMostMs);
   const isPlain =
-    priority === undefined && pin === undefined && context === undefined && deadline === undefined;
+    priority === undefined &&
+    pin === undefined &&
+    context === undefined &&
+    deadline === undefined &&
+    limiter === undefined;
   const parent = context === undefined ? kNone : context.toHandle();
   return {
+    name: nameOf(options),
     signal,
-    numbers: isPlain ? undefined : [priority ?? 0, pin ?? kNone, parent, deadline ?? kNone],
+    numbers: isPlain
+      ? undefined
+      : [
+          priority ?? 0,
+          pin ?? kNone,
+          parent,
+          deadline ?? kNone,
+          limiter?.id ?? 0,
+          limiter?.mostStarted ?? 0,
+        ],
     timeout,
     kill: kill === true,
   };
@@ -212,12 +240,11 @@ export function startTask(
   set: IsolateSet,
   target: Target,
   args: readonly unknown[],
-  options?: TaskOptions,
+  plan: Plan = kNoPlan,
   then?: () => void,
 ): Task<unknown> {
   refuseWhileLoading('spawn');
-  const plan = options === undefined ? kNoPlan : readPlan(options);
-  const name = (options === undefined ? undefined : nameOf(options)) ?? target.name;
+  const name = plan.name ?? target.name;
   const stream = target.isGenerator ? newStream() : undefined;
   const extra = extraOf(args, stream);
   const isPlain = stream === undefined && plan.timeout === undefined && then === undefined;
@@ -242,14 +269,16 @@ export function spawnTask(
   args: readonly unknown[],
   options?: TaskOptions,
 ): Task<unknown> {
-  if (options?.on === undefined) return startTask(sharedSet(), target, args, options);
+  if (options === undefined) return startTask(sharedSet(), target, args);
+  const plan = readPlan(options);
+  if (options.on === undefined) return startTask(sharedSet(), target, args, plan);
   // An isolate of its own, for comparison; it ends with its task.
   if (options.on !== 'thread') refuse('on', "'thread'", options.on);
   refuseWhileLoading('spawn');
   const set = new IsolateSet(1, {});
   const end = (): void => void set.close();
   try {
-    return startTask(set, target, args, options, end);
+    return startTask(set, target, args, plan, end);
   } catch (error) {
     end();
     throw error;

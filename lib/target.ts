@@ -5,7 +5,8 @@ import { nativeKernel } from './kernels.js';
 import type { Kernel } from './kernels.js';
 import { spawnKernel, spawnKernelWith } from './spawn-kernel.js';
 import type { TaskOptions } from './spawn-options.js';
-import { startTask, taskTarget } from './spawn-task.js';
+import { readPlan, startTask, taskTarget } from './spawn-task.js';
+import type { Limiter } from './spawn-task.js';
 import type { Task } from './task.js';
 import type { TaskFn, TaskRef } from './tasks.js';
 
@@ -27,10 +28,11 @@ export function targetError(target: unknown): HeddleError {
 /** Starts one target over and over. */
 export type Starter<R> = (args: unknown[], options: TaskOptions | undefined) => Task<R>;
 
-/** `set`: where it is started if it is a task of JavaScript. */
+/** `set`: where it is started if it is a task of JavaScript; and how many at once. */
 export function starterOf<A extends unknown[], R>(
   target: Target<A, R>,
   set: () => IsolateSet,
+  limiter: Limiter,
 ): Starter<R> {
   const kernel = nativeKernel(target);
   if (kernel !== undefined) {
@@ -41,5 +43,9 @@ export function starterOf<A extends unknown[], R>(
   }
   const task = taskTarget(target);
   if (task === undefined) throw targetError(target);
-  return (args, options) => startTask(set(), task, args, options) as Task<R>;
+  const plain = readPlan({}, limiter);
+  return (args, options) => {
+    const plan = options === undefined ? plain : readPlan(options, limiter);
+    return startTask(set(), task, args, plan) as Task<R>;
+  };
 }

@@ -22,6 +22,7 @@ uv_handle_t* handle_of(uv_idle_t& handle) { return reinterpret_cast<uv_handle_t*
 // Two threads that answer each other wake each other up each time, which takes 30 to 70 us. So
 // after mail an isolate watches for more, as long as a wake-up costs, if no core is wanted by
 // others.
+bool may_watch() { return runtime().may_spin(); }
 constexpr uint64_t kWatchNs = 50'000;
 constexpr uint64_t kTurnNs = 200'000;
 
@@ -308,8 +309,7 @@ void Environment::watch_mail() {
   const uint64_t turn_ends_ns = os::now_ns() + kTurnNs;
   for (uint64_t now = turn_ends_ns - kTurnNs; now < turn_ends_ns; now = os::now_ns()) {
     const bool is_recent = now - mailed_ns_ < kWatchNs;
-    if (!is_recent || holding_ == 0 || !runtime().may_spin() ||
-        !mailbox_->watch(mailed_ns_ + kWatchNs)) {
+    if (!is_recent || holding_ == 0 || !mailbox_->watch(mailed_ns_ + kWatchNs, may_watch)) {
       uv_idle_stop(&stay_awake_);
       return;
     }

@@ -34,6 +34,22 @@ void copy_message(const Value& from, Value* to) noexcept {
   if (data != nullptr) std::memcpy(data, bytes.data, bytes.length);
 }
 
+uint32_t& started_of(Isolate* isolate, uint32_t limiter) {
+  for (auto& [each, started] : isolate->limited) {
+    if (each == limiter) return started;
+  }
+  isolate->limited.emplace_back(limiter, 0);
+  return isolate->limited.back().second;
+}
+
+bool may_start(const Isolate& isolate, const IsolateTask& task) noexcept {
+  if (task.limiter == 0) return true;
+  for (const auto& [each, started] : isolate.limited) {
+    if (each == task.limiter) return started < task.most_started;
+  }
+  return true;
+}
+
 }  // namespace
 
 void fail_task(IsolateTask* task, const Value& error) noexcept {
@@ -56,6 +72,7 @@ void IsolateTask::reset_isolate_task() noexcept {
   parent = Ref<ContextCore>();
   context = Ref<ContextCore>();
   reason.reset();
+  limiter = 0;
   is_started = false;
   started_ns.store_relaxed(0);
 }
@@ -85,7 +102,16 @@ TaskQueue& IsolateSet::queue_of(const IsolateTask& task) noexcept {
   if (at == levels_.size() || levels_[at].priority != task.priority) {
     levels_.insert(levels_.begin() + static_cast<ptrdiff_t>(at), Level{task.priority, {}});
   }
-  return levels_[at].queue;
+  std::vector<Lane>& lanes = levels_[at].lanes;
+  for (Lane& lane : lanes) {
+    if (lane.limiter == task.limiter) return lane.queue;
+  }
+  lanes.push_back(Lane{task.limiter, {}});
+  return lanes.back().queue;
+}
+
+void IsolateSet::note_queued(int32_t delta) noexcept {
+  queued_.store_relaxed(queued_.load_relaxed() + static_cast<uint32_t>(delta));
 }
 
 Isolate* IsolateSet::choose_idle(const IsolateTask& task) noexcept {
@@ -101,6 +127,7 @@ Isolate* IsolateSet::choose_idle(const IsolateTask& task) noexcept {
       Isolate* const each = place.isolate;
       if (each == nullptr || !each->is_idle) continue;
       const uint32_t started = each->started.load_relaxed();
+      if (!may_start(*each, task)) continue;
       const uint32_t least = chosen != nullptr ? chosen->started.load_relaxed() : started;
       if (chosen == nullptr || started < least ||
           (started == least && each->idle_since_ns > chosen->idle_since_ns)) {
@@ -122,8 +149,9 @@ IsolateSet::Pushed IsolateSet::push(IsolateTask* task) noexcept {
     LockGuard guard(lock_);
     if (is_closed_) return Pushed::kClosed;
     if (task->pin != kNoPin && task->pin >= places_.size()) places_.resize(task->pin + size_t{1});
+    task->number = ++last_task_;
     queue_of(*task).push(task);
-    if (task->pin == kNoPin) ++queued_;
+    if (task->pin == kNoPin) note_queued(1);
     to_wake = choose_idle(*task);
     if (to_wake == nullptr) grow = place_to_fill(0) >= 0;
   }
@@ -135,7 +163,7 @@ bool IsolateSet::withdraw(IsolateTask* task) noexcept {
   LockGuard guard(lock_);
   if (task->is_started) return false;
   queue_of(*task).remove(task);
-  if (task->pin == kNoPin) --queued_;
+  if (task->pin == kNoPin) note_queued(-1);
   task->is_started = true;
   return true;
 }
@@ -148,7 +176,7 @@ void IsolateSet::join(Isolate* isolate) noexcept {
   place.state = Place::State::kRunning;
   place.isolate = isolate;
   place.is_to_be_killed = false;
-  isolate->number = ++last_number_;
+  isolate->number = ++last_isolate_;
 }
 
 void IsolateSet::leave(Isolate* isolate, std::vector<IsolateTask*> started) noexcept {
@@ -168,12 +196,43 @@ IsolateTask* IsolateSet::first_of(Isolate* isolate) noexcept {
   if (isolate->is_leaving) return nullptr;
   if (IsolateTask* task = places_[isolate->place].pinned.pop()) return task;
   for (Level& level : levels_) {
-    IsolateTask* const task = level.queue.pop();
+    IsolateTask* const task = first_in(&level, *isolate);
     if (task == nullptr) continue;
-    --queued_;
+    note_queued(-1);
     return task;
   }
   return nullptr;
+}
+
+// The oldest one that this isolate may start, off its queue.
+IsolateTask* IsolateSet::first_in(Level* level, const Isolate& isolate) noexcept {
+  std::vector<Lane>& lanes = level->lanes;
+  TaskQueue* oldest = nullptr;
+  for (size_t at = 0; at < lanes.size();) {
+    TaskQueue& queue = lanes[at].queue;
+    if (queue.empty() && lanes[at].limiter != 0) {
+      lanes.erase(lanes.begin() + static_cast<ptrdiff_t>(at));
+      oldest = nullptr;  // it may have moved
+      at = 0;
+      continue;
+    }
+    const bool is_older =
+        oldest == nullptr || (!queue.empty() && queue.first()->number < oldest->first()->number);
+    if (!queue.empty() && is_older && may_start(isolate, *queue.first())) oldest = &queue;
+    ++at;
+  }
+  return oldest == nullptr ? nullptr : oldest->pop();
+}
+
+void IsolateSet::note_ended(Isolate* isolate, const IsolateTask& task) noexcept {
+  if (task.limiter == 0) return;
+  LockGuard guard(lock_);
+  for (auto& [limiter, started] : isolate->limited) {
+    if (limiter == task.limiter) --started;
+  }
+  auto& counts = isolate->limited;
+  const auto is_zero = [](const auto& each) { return each.second == 0; };
+  counts.erase(std::remove_if(counts.begin(), counts.end(), is_zero), counts.end());
 }
 
 IsolateTask* IsolateSet::take(Isolate* isolate, uint64_t now_ns) noexcept {
@@ -187,6 +246,7 @@ IsolateTask* IsolateSet::take(Isolate* isolate, uint64_t now_ns) noexcept {
   }
   if (isolate->is_idle) --idle_;
   isolate->is_idle = false;
+  if (task->limiter != 0) ++started_of(isolate, task->limiter);
   task->is_started = true;
   task->isolate_number = isolate->number;
   task->started_ns.store_relaxed(now_ns);
@@ -212,7 +272,7 @@ int32_t IsolateSet::place_to_fill(uint32_t least) noexcept {
     }
   }
   if (there >= most_) return -1;
-  const bool is_needed = there < least || (queued_ > starting_ && idle_ == 0);
+  const bool is_needed = there < least || (queued_.load_relaxed() > starting_ && idle_ == 0);
   if (!is_needed) return -1;
   return empty >= 0 ? empty : static_cast<int32_t>(places_.size());
 }
@@ -287,12 +347,14 @@ int32_t IsolateSet::take_kill() noexcept {
 std::vector<IsolateTask*> IsolateSet::empty_queues() noexcept {
   std::vector<IsolateTask*> waiting;
   for (Level& level : levels_) {
-    while (IsolateTask* task = level.queue.pop()) waiting.push_back(task);
+    for (Lane& lane : level.lanes) {
+      while (IsolateTask* task = lane.queue.pop()) waiting.push_back(task);
+    }
   }
   for (Place& place : places_) {
     while (IsolateTask* task = place.pinned.pop()) waiting.push_back(task);
   }
-  queued_ = 0;
+  queued_.store_relaxed(0);
   for (IsolateTask* task : waiting) task->is_started = true;
   return waiting;
 }
@@ -321,7 +383,7 @@ std::vector<IsolateSet::Picture> IsolateSet::look(uint32_t* queued) noexcept {
   std::vector<Picture> pictures;
   const uint64_t now = os::now_ns();
   LockGuard guard(lock_);
-  *queued = queued_;
+  *queued = queued_.load_relaxed();
   for (const Place& place : places_) {
     const Isolate* const each = place.isolate;
     if (each == nullptr) continue;

@@ -14,6 +14,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "addon/task_record.h"
@@ -35,6 +36,11 @@ struct IsolateTask : TaskRecord {
   uint32_t function = 0;  // see function_id
   int32_t priority = 0;
   uint32_t pin = kNoPin;
+  // 0: any isolate may take it; otherwise one that has started fewer than `most_started` tasks of
+  // the same limiter that have not ended.
+  uint32_t limiter = 0;
+  uint32_t most_started = 0;
+  uint64_t number = 0;            // in the order in which they were pushed
   uint32_t run = 0;               // its number in the isolate that runs it
   IsolateSet* set = nullptr;      // held by the isolate that has spawned it
   uint32_t set_index = 0;         // there
@@ -55,6 +61,7 @@ struct IsolateTask : TaskRecord {
 class TaskQueue {
  public:
   bool empty() const noexcept { return first_ == nullptr; }
+  const IsolateTask* first() const noexcept { return first_; }
   void push(IsolateTask* task) noexcept;
   IsolateTask* pop() noexcept;
   void remove(IsolateTask* task) noexcept;
@@ -72,6 +79,7 @@ struct Isolate {
   // Under the set's lock.
   bool is_idle = false;
   bool is_leaving = false;
+  std::vector<std::pair<uint32_t, uint32_t>> limited;  // how many it has started, by limiter
   uint64_t idle_since_ns = 0;
   // Written on its own thread.
   Atomic<uint32_t> started{0};         // and not ended
@@ -98,6 +106,9 @@ class IsolateSet {
   void leave(Isolate* isolate, std::vector<IsolateTask*> started) noexcept;
   // nullptr: there is none, and from now on it is idle.
   IsolateTask* take(Isolate* isolate, uint64_t now_ns) noexcept;
+  void note_ended(Isolate* isolate, const IsolateTask& task) noexcept;
+  // For one that is idle: whether it should look again.
+  bool has_tasks() const noexcept { return queued_.load_relaxed() != 0; }
 
   // Any thread: asks the root to start another isolate, or to end the one that runs the task.
   void ask_to_grow() noexcept;
@@ -136,12 +147,18 @@ class IsolateSet {
     std::vector<IsolateTask*> orphans;
     bool is_to_be_killed = false;
   };
-  struct Level {
-    int32_t priority;
+  struct Lane {
+    uint32_t limiter;
     TaskQueue queue;
   };
+  struct Level {
+    int32_t priority;
+    std::vector<Lane> lanes;  // one for each limiter; the empty ones go when they are found
+  };
 
+  void note_queued(int32_t delta) noexcept;
   TaskQueue& queue_of(const IsolateTask& task) noexcept;
+  static IsolateTask* first_in(Level* level, const Isolate& isolate) noexcept;
   IsolateTask* first_of(Isolate* isolate) noexcept;
   Isolate* choose_idle(const IsolateTask& task) noexcept;
   int32_t place_to_fill(uint32_t least) noexcept;
@@ -151,10 +168,11 @@ class IsolateSet {
   Mailbox* const root_;
   uint32_t most_;
   bool is_closed_ = false;
-  uint32_t queued_ = 0;    // not pinned
+  Atomic<uint32_t> queued_{0};  // not pinned; written under the lock
   uint32_t starting_ = 0;
   uint32_t idle_ = 0;
-  uint64_t last_number_ = 0;
+  uint64_t last_isolate_ = 0;
+  uint64_t last_task_ = 0;
   std::vector<Level> levels_;  // the highest priority first
   std::vector<Place> places_;
 };

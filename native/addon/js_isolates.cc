@@ -41,8 +41,9 @@ napi_value js_function_text(napi_env env, napi_callback_info info) {
 // --- the one that spawns ---
 
 // spawnTask(set, slot, function, count, modes, first, second, third, extra, plan): how the
-// arguments and `extra` are given, 4 bits each. `plan`: undefined, or [priority, pin, context or
-// -1, milliseconds or -1]. Answers how it was taken (IsolateSet::Pushed).
+// arguments and `extra` are given, 4 bits each. `plan`: undefined, or [priority, pin or -1, context
+// or -1, milliseconds or -1, limiter or 0, most started]. Answers how it was taken
+// (IsolateSet::Pushed).
 napi_value js_spawn_task(napi_env env, napi_callback_info info) {
   const JsCall call(env, info);
   Environment& environment = *call.environment;
@@ -58,8 +59,8 @@ napi_value js_spawn_task(napi_env env, napi_callback_info info) {
     return nullptr;
   }
   if (!is_undefined(env, call.arguments[9])) {
-    double plan[4] = {};
-    for (uint32_t i = 0; i < 4; ++i) {
+    double plan[6] = {};
+    for (uint32_t i = 0; i < 6; ++i) {
       napi_value each = nullptr;
       napi_get_element(env, call.arguments[9], i, &each);
       napi_get_value_double(env, each, &plan[i]);
@@ -73,6 +74,8 @@ napi_value js_spawn_task(napi_env env, napi_callback_info info) {
       task->parent = Ref<ContextCore>(parent);
     }
     if (plan[3] >= 0) task->deadline_ns = deadline_after(plan[3]);
+    task->limiter = static_cast<uint32_t>(plan[4]);
+    task->most_started = static_cast<uint32_t>(plan[5]);
   }
   environment.note_started(task);
   const IsolateSet::Pushed pushed = task->set->push(task);

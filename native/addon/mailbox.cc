@@ -79,9 +79,9 @@ void Mailbox::ask(Want want) noexcept {
   if (doorbell_ != nullptr) uv_async_send(doorbell_);
 }
 
-bool Mailbox::watch(uint64_t deadline_ns) noexcept {
+bool Mailbox::watch(uint64_t deadline_ns, bool (*may_go_on)()) noexcept {
   watched_.store_seq_cst(true);
-  while (is_empty() && os::now_ns() < deadline_ns) {
+  while (is_empty() && os::now_ns() < deadline_ns && may_go_on()) {
     for (int i = 0; i < 8; ++i) spin_hint();
   }
   watched_.store_seq_cst(false);

@@ -48,9 +48,10 @@ class Mailbox {
   // The isolate's thread: takes all that is there, oldest first, linked by `next`.
   Mail* take_all() noexcept;
 
-  // The isolate's thread: true as soon as there is mail, false at the deadline. Mail that comes
-  // meanwhile, or after a true, rings no bell until the box has been emptied.
-  bool watch(uint64_t deadline_ns) noexcept;
+  // The isolate's thread: true as soon as there is mail; false at the deadline, or when it may not
+  // go on. Mail that comes meanwhile, or after a true, rings no bell until the box has been
+  // emptied.
+  bool watch(uint64_t deadline_ns, bool (*may_go_on)()) noexcept;
 
   // The isolate's thread, before the doorbell is closed. `outstanding` of it is still to come,
   // those that lie in the box included.

@@ -33,6 +33,7 @@ class TaskRunner {
   std::unique_ptr<Isolate> isolate_;
   std::vector<IsolateTask*> runs_;
   std::vector<uint32_t> free_runs_;
+  bool is_taking_ = false;  // between its first task and finding none
   uint64_t awake_since_ns_ = 0;
   uint64_t turn_began_ns_ = 0;
 };
