@@ -12,6 +12,10 @@ import { doubleBytes, doubleValue, kShort, kViews, Tag } from './message.js';
 import { leave, Moved } from './move.js';
 import { outbox } from './scratch.js';
 
+const kAsideBytes = 4096;
+// Of a message that is not to be in the outbox, where one waits to be taken.
+const aside = Buffer.from(new ArrayBuffer(kAsideBytes));
+
 let out: Buffer = outbox;
 let end = 0;
 let handles: Shareable[] = [];
@@ -302,9 +306,9 @@ function writeApart<R>(body: () => R): R {
   }
 }
 
-function writeFirst<R>(body: () => R): R {
+function writeFirst<R>(body: () => R, to: Buffer): R {
   isWriting = true;
-  out = outbox;
+  out = to;
   try {
     return body();
   } finally {
@@ -328,18 +332,17 @@ function addHandles(found: readonly Shareable[]): Message {
  * in the outbox.
  */
 export function encodeMessage(value: unknown, apart = false, name = 'value'): Message {
-  const encode = (): Message => encodeNow(value, apart, name);
-  return isWriting ? writeApart(encode) : writeFirst(encode);
+  const encode = (): Message => encodeNow(value, name);
+  return isWriting ? writeApart(encode) : writeFirst(encode, apart ? aside : outbox);
 }
 
-function encodeNow(value: unknown, apart: boolean, name: string): Message {
+function encodeNow(value: unknown, name: string): Message {
   const found = writeAll(value, name);
   if (found.length > 0) return addHandles(found);
   reserve(4);
   word(0);
-  const isInOutbox = out === outbox;
-  if (isInOutbox && !apart) return { bytes: undefined, length: end };
-  return { bytes: isInOutbox ? copyOf(out, end) : out.subarray(0, end), length: end };
+  if (out === outbox) return { bytes: undefined, length: end };
+  return { bytes: out === aside ? copyOf(out, end) : out.subarray(0, end), length: end };
 }
 
 function copyOf(bytes: Uint8Array, length: number): Uint8Array {
@@ -349,5 +352,5 @@ function copyOf(bytes: Uint8Array, length: number): Uint8Array {
 /** What would be shared with the value. Throws as {@link encodeMessage}, but shares nothing. */
 export function shareablesIn(value: unknown): readonly Shareable[] {
   const look = (): Shareable[] => writeAll(value, 'value');
-  return isWriting ? writeApart(look) : writeFirst(look);
+  return isWriting ? writeApart(look) : writeFirst(look, aside);
 }

@@ -9,6 +9,7 @@ import type { ResourceLimits } from 'node:worker_threads';
 import { binaryPath, binding } from './binding.js';
 import type { IsolateRole } from './binding.js';
 import { HeddleError } from './errors.js';
+import type { HeddleErrorOptions } from './errors.js';
 import { onWant, settleLocal, Want } from './mail.js';
 import { wholeNumber } from './refuse.js';
 import { give, givenMode } from './waits.js';
@@ -219,13 +220,21 @@ export class IsolateSet {
   }
 }
 
-function exitError(problem: string, cause: unknown): HeddleError {
-  const options = cause === undefined ? undefined : { cause };
+function exitError(problem: string, cause: unknown, remedy?: string): HeddleError {
+  const options: HeddleErrorOptions = {};
+  if (cause !== undefined) options.cause = cause;
+  if (remedy !== undefined) options.remedy = remedy;
   return new HeddleError('ERR_HEDDLE_ISOLATE_EXIT', problem, options);
 }
 
 function reasonOf({ error, isAsked }: Running, code: number): HeddleError {
-  if (isAsked) return exitError('expected its isolate to live, got a kill of another task', error);
+  if (isAsked) {
+    return exitError(
+      'expected its isolate to live, got the kill of another task, or the close of its pool',
+      error,
+      'start it again; run what may have to be killed with `on: "thread"` or in a pool of its own',
+    );
+  }
   if ((error as { code?: unknown } | undefined)?.code === 'ERR_WORKER_OUT_OF_MEMORY') {
     return new HeddleError(
       'ERR_HEDDLE_ISOLATE_OOM',

@@ -179,7 +179,7 @@ export class Pool<A extends unknown[], R> implements AsyncDisposable {
     const leastQueue = overflow === 'dropOldest' ? 1 : 0;
     if (queue !== Infinity) wholeNumber(queue, 'queue', leastQueue, kMostRuns);
     const { deadline, closeDeadline = kDefaultCloseMs, adapt } = options;
-    this.name = name ?? target.name;
+    this.name = name ?? (target.name === '' ? '(anonymous)' : target.name);
     this.#least = least;
     this.#deadlineMs = deadlineOf(deadline, 'deadline');
     this.#closeMs = closeDeadlineOf(closeDeadline, 'closeDeadline');

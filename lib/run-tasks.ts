@@ -15,6 +15,7 @@ import type { Extra } from './spawn-task.js';
 import { sendAll } from './stream.js';
 import { definedTask, readFunction, readWarm } from './tasks.js';
 import type { TaskFn } from './tasks.js';
+import { registerTsx } from './tsx.js';
 import { give, givenMode, kResolved, Mode, settleGiven } from './waits.js';
 
 const kMostDirect = 3;
@@ -142,7 +143,7 @@ function invoke(fn: TaskFn, { ctx, args, extra }: Run): unknown {
   const result = fn(ctx, ...args);
   const stream = extra?.stream;
   if (stream !== undefined) {
-    return sendAll(result as AsyncGenerator<unknown>, stream, ctx.signal);
+    return sendAll(result as AsyncGenerator<unknown>, stream, ctx);
   }
   if (result instanceof Promise) return result;
   return isThenable(result) ? Promise.resolve(result) : result;
@@ -157,32 +158,66 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 // --- functions ---
 
 const functions: (TaskFn | undefined)[] = [];
-const loads = new Map<number, Promise<TaskFn>>();
 
-async function load(id: number): Promise<TaskFn> {
-  const known = functions[id];
-  if (known !== undefined) return known;
-  let loading = loads.get(id);
-  if (loading === undefined) {
-    loading = find(id).finally(() => loads.delete(id));
-    loads.set(id, loading);
+/** Somebody who waits for a function. */
+interface Waiting {
+  readonly loaded: (fn: TaskFn) => void;
+  readonly failed: (error: unknown) => void;
+}
+
+// In the order in which they came.
+const loads = new Map<number, Waiting[]>();
+
+function whenLoaded(id: number, waiting: Waiting): void {
+  const others = loads.get(id);
+  if (others !== undefined) {
+    others.push(waiting);
+    return;
   }
-  return loading;
+  const all = [waiting];
+  loads.set(id, all);
+  void load(id, all);
+}
+
+async function load(id: number, all: Waiting[]): Promise<void> {
+  let fn: TaskFn;
+  try {
+    fn = await find(id);
+  } catch (error) {
+    loads.delete(id);
+    for (const { failed } of all) failed(error);
+    return;
+  }
+  // While some still wait, the next ones line up behind them instead of overtaking.
+  for (const { loaded } of all) {
+    loaded(fn);
+    await kResolved;
+  }
+  loads.delete(id);
+  functions[id] = fn;
+}
+
+/** Only loads it: the function of a task that does no more. */
+function warm(id: number): Promise<void> | undefined {
+  if (functions[id] !== undefined) return undefined;
+  return new Promise((resolve, failed) => {
+    whenLoaded(id, { loaded: () => resolve(), failed });
+  });
 }
 
 async function find(id: number): Promise<TaskFn> {
   const text = binding.functionText(id);
   const other = readWarm(text);
-  if (other !== undefined) return () => load(other).then(() => undefined);
+  if (other !== undefined) return () => warm(other);
   const { url, name, source } = readFunction(text);
-  const fn = url === undefined ? evaluateInline(source, name) : await importTask(url, name);
-  functions[id] = fn;
-  return fn;
+  return url === undefined ? evaluateInline(source, name) : importTask(url, name);
 }
+
+const kTypeScript = /\.[cm]?tsx?($|\?)/;
 
 async function importTask(url: string, name: string): Promise<TaskFn> {
   try {
-    await whileLoading(url, () => import(url));
+    await whileLoading(url, () => importModule(url));
   } catch (error) {
     throw new HeddleError(
       'ERR_HEDDLE_MODULE',
@@ -198,13 +233,18 @@ async function importTask(url: string, name: string): Promise<TaskFn> {
   );
 }
 
+async function importModule(url: string): Promise<void> {
+  if (kTypeScript.test(url)) await registerTsx();
+  await import(url);
+}
+
 function briefly(error: unknown): string {
   return error instanceof Error ? `${error.name}: ${error.message}` : describe(error);
 }
 
 function hintFor(url: string, error: unknown): string {
   const isUnknown = (error as { code?: unknown } | null)?.code === 'ERR_UNKNOWN_FILE_EXTENSION';
-  return isUnknown && /\.[cm]?tsx?($|\?)/.test(url)
+  return isUnknown && kTypeScript.test(url)
     ? ' (this Node does not strip types: use Node 22.18 or newer, run under tsx, or compile first)'
     : '';
 }
@@ -224,10 +264,10 @@ function begin(number: number): boolean {
   }
   const fn = functions[id];
   if (fn !== undefined) return call(fn, run);
-  load(id).then(
-    (loaded) => call(loaded, run),
-    (error: unknown) => fail(run, error),
-  );
+  whenLoaded(id, {
+    loaded: (loaded) => void call(loaded, run),
+    failed: (error) => fail(run, error),
+  });
   return true;
 }
 

@@ -3,6 +3,7 @@ import { binding, Pushed } from './binding.js';
 import { carried } from './carry.js';
 import type { Channel } from './channel.js';
 import { describe } from './errors.js';
+import { Shareable } from './handle.js';
 import { inlineFunction } from './inline.js';
 import { IsolateSet, kMostIsolates, sharedSet } from './isolates.js';
 import { refuseWhileLoading } from './loading.js';
@@ -49,7 +50,11 @@ export function taskTarget(target: unknown): Target | undefined {
   let known = inlines.get(target);
   if (known === undefined) {
     const { source, name, isGenerator: yields } = inlineFunction(target);
-    known = { id: binding.functionId(inlineText(name, source)), name, isGenerator: yields };
+    known = {
+      id: binding.functionId(inlineText(name, source)),
+      name: name === '' ? '(anonymous)' : name,
+      isGenerator: yields,
+    };
     inlines.set(target, known);
   }
   return known;
@@ -129,6 +134,8 @@ function giveOne(at: number, value: unknown): void {
 function giveAll(args: readonly unknown[], extra: Extra | undefined): void {
   givenModes = 0;
   given.fill(undefined);
+  // To share one may encode what lies in it, over what is in the outbox.
+  for (const each of args) if (each instanceof Shareable) each.toHandle();
   for (let at = 0; at < args.length && at < kDirect; at += 1) giveOne(at, args[at]);
   if (extra !== undefined) giveOne(kDirect, extra);
 }

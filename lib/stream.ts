@@ -1,6 +1,7 @@
 // Tasks that are generators: what they yield comes through a channel, whose places are the credit
 // that the producer has. When they are used up it waits.
 import { Channel } from './channel.js';
+import type { Context } from './context.js';
 import type { Task } from './task.js';
 
 /** A task that yields: what it yields can be iterated, once; as a promise it is its end. */
@@ -38,15 +39,16 @@ export function closeQuietly(channel: Channel<unknown>): void {
 export async function sendAll(
   generator: AsyncGenerator<unknown> | Generator<unknown>,
   channel: Channel<unknown>,
-  signal: AbortSignal,
+  ctx: Context,
 ): Promise<void> {
+  const { signal } = ctx;
   try {
     for await (const value of generator) {
-      if (channel.closed) return; // nobody wants more
+      if (channel.closed) throw ctx.err; // nobody wants more
       await channel.send(value, { signal });
     }
   } catch (error) {
-    if (!channel.closed) throw error;
+    throw channel.closed ? ctx.err : error;
   } finally {
     closeQuietly(channel);
   }
