@@ -13,7 +13,8 @@ import { refuse, wholeNumber } from './refuse.js';
 import { checkSignal, signalOf } from './signals.js';
 import type { WaitOptions } from './signals.js';
 import { PoolIsolates } from './pool-isolates.js';
-import { isTarget, starterOf, targetError } from './target.js';
+import type { TaskOptions } from './spawn-options.js';
+import { isStream, isTarget, starterOf, targetError } from './target.js';
 import type { Target } from './target.js';
 import { memoryLimit } from './water-level.js';
 
@@ -38,6 +39,9 @@ export interface PoolOptions {
   overflow?: 'reject' | 'dropOldest';
   /** Cancels a run so many milliseconds after its call, 0 to 2³¹−1, with a TimeoutError. */
   deadline?: number;
+  /** As those of spawn, for a task of JavaScript: how long each may run, from its start on. */
+  timeout?: number;
+  kill?: boolean;
   /** For reports, and the name of its tasks. Default: that of the target. */
   name?: string;
   /** How long `close` and disposal wait for runs, in milliseconds, or Infinity. Default: 10 000. */
@@ -133,6 +137,13 @@ function sizesOf({ min, concurrency }: PoolOptions): { least: number; concurrenc
   };
 }
 
+function timeLimits({ timeout, kill }: PoolOptions): TaskOptions {
+  const limits: TaskOptions = {};
+  if (timeout !== undefined) limits.timeout = timeout;
+  if (kill !== undefined) limits.kill = kill;
+  return limits;
+}
+
 function closeDeadlineOf(value: unknown, name: string): number {
   return value === Infinity ? Infinity : wholeNumber(value, name, 0, kMostMs);
 }
@@ -169,6 +180,7 @@ export class Pool<A extends unknown[], R> implements AsyncDisposable {
 
   constructor(target: Target<A, R>, options: PoolOptions = {}) {
     if (!isTarget(target)) throw targetError(target);
+    if (isStream(target)) refuse('target', 'a task with one result', 'a generator');
     checkObject(options, 'options');
     const { name, overflow = 'reject', queue = kDefaultQueue } = options;
     if (name !== undefined && typeof name !== 'string') refuse('name', 'a string', name);
@@ -186,7 +198,7 @@ export class Pool<A extends unknown[], R> implements AsyncDisposable {
     const memoryBytes = memoryBytesOf(adapt);
     this.#isolates = new PoolIsolates(target, options, concurrency);
     this.#core = new PoolCore<A, R>(
-      starterOf(target, () => this.#isolates.set, this.#isolates.limiter),
+      starterOf(target, () => this.#isolates.set, this.#isolates.limiter, timeLimits(options)),
       {
         title: `pool ${this.name}`,
         name,

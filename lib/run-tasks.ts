@@ -219,6 +219,7 @@ async function importTask(url: string, name: string): Promise<TaskFn> {
   try {
     await whileLoading(url, () => importModule(url));
   } catch (error) {
+    if (error instanceof HeddleError && error.code === 'ERR_HEDDLE_LOADING') throw error;
     throw new HeddleError(
       'ERR_HEDDLE_MODULE',
       `expected ${url} to load in an isolate, got ${briefly(error)}${hintFor(url, error)}`,

@@ -114,3 +114,15 @@ export function nameOf({ name }: SpawnOptions): string | undefined {
   if (name !== undefined && typeof name !== 'string') refuse('name', 'a string', name);
   return name;
 }
+
+/** What only kernels take, and only tasks of JavaScript. */
+export const kKernelOptions = ['stack', 'stackSize', 'lockToThread'];
+export const kTaskOptions = ['priority', 'timeout', 'kill', 'pin'];
+
+/** Options of the other kind, which would have no effect. */
+export function refuseOthers(options: object, others: readonly string[], target: string): void {
+  for (const name of others) {
+    const value = (options as Record<string, unknown>)[name];
+    if (value !== undefined) refuse(name, `nothing, since it has no effect on ${target}`, value);
+  }
+}

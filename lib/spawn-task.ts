@@ -123,10 +123,11 @@ export function readPlan(options: TaskOptions, limiter?: Limiter): Plan {
 const kDirect = 3;
 const given: [unknown, unknown, unknown, unknown] = [undefined, undefined, undefined, undefined];
 let givenModes = 0;
+const kNames = ['argument 1', 'argument 2', 'argument 3', 'arguments'];
 
 function giveOne(at: number, value: unknown): void {
   // There is one outbox, for the first message.
-  given[at] = give(value, givenModes !== 0);
+  given[at] = give(value, givenModes !== 0, kNames[at]);
   givenModes |= givenMode << (4 * at);
 }
 

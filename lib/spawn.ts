@@ -2,6 +2,7 @@
 import { nativeKernel } from './kernels.js';
 import type { Kernel } from './kernels.js';
 import { spawnKernel, spawnKernelWith } from './spawn-kernel.js';
+import { kKernelOptions, kTaskOptions, refuseOthers } from './spawn-options.js';
 import type { KernelOptions, SpawnOptions, TaskOptions } from './spawn-options.js';
 import { spawnTask, taskTarget } from './spawn-task.js';
 import { targetError } from './target.js';
@@ -74,8 +75,14 @@ export function spawn(first: unknown, ...rest: unknown[]): Task<unknown> {
 
 function spawnWith(options: object, target: unknown, args: unknown[]): Task<unknown> {
   const kernel = nativeKernel(target);
-  if (kernel !== undefined) return spawnKernelWith(options, kernel, args);
+  if (kernel !== undefined) {
+    refuseOthers(options, kTaskOptions, 'a kernel');
+    return spawnKernelWith(options, kernel, args);
+  }
   const task = taskTarget(target);
-  if (task !== undefined) return spawnTask(task, args, options);
+  if (task !== undefined) {
+    refuseOthers(options, kKernelOptions, 'a task of JavaScript');
+    return spawnTask(task, args, options);
+  }
   throw targetError(target);
 }

@@ -4,6 +4,7 @@ import type { IsolateSet } from './isolates.js';
 import { nativeKernel } from './kernels.js';
 import type { Kernel } from './kernels.js';
 import { spawnKernel, spawnKernelWith } from './spawn-kernel.js';
+import { kTaskOptions, refuseOthers } from './spawn-options.js';
 import type { TaskOptions } from './spawn-options.js';
 import { readPlan, startTask, taskTarget } from './spawn-task.js';
 import type { Limiter } from './spawn-task.js';
@@ -18,6 +19,11 @@ export function isTarget(value: unknown): boolean {
   return nativeKernel(value) !== undefined || taskTarget(value) !== undefined;
 }
 
+/** Whether it gives a stream. */
+export function isStream(value: unknown): boolean {
+  return taskTarget(value)?.isGenerator === true;
+}
+
 export function targetError(target: unknown): HeddleError {
   return new HeddleError(
     'ERR_HEDDLE_TARGET',
@@ -28,14 +34,19 @@ export function targetError(target: unknown): HeddleError {
 /** Starts one target over and over. */
 export type Starter<R> = (args: unknown[], options: TaskOptions | undefined) => Task<R>;
 
-/** `set`: where it is started if it is a task of JavaScript; and how many at once. */
+/**
+ * `set`: where it is started if it is a task of JavaScript; and how many at once, how long. Throws
+ * what is wrong with the limits.
+ */
 export function starterOf<A extends unknown[], R>(
   target: Target<A, R>,
   set: () => IsolateSet,
   limiter: Limiter,
+  limits: TaskOptions,
 ): Starter<R> {
   const kernel = nativeKernel(target);
   if (kernel !== undefined) {
+    refuseOthers(limits, kTaskOptions, 'a kernel');
     return (args, options) =>
       (options === undefined
         ? spawnKernel(kernel, args)
@@ -43,9 +54,9 @@ export function starterOf<A extends unknown[], R>(
   }
   const task = taskTarget(target);
   if (task === undefined) throw targetError(target);
-  const plain = readPlan({}, limiter);
+  const plain = readPlan(limits, limiter);
   return (args, options) => {
-    const plan = options === undefined ? plain : readPlan(options, limiter);
+    const plan = options === undefined ? plain : readPlan({ ...limits, ...options }, limiter);
     return startTask(set(), task, args, plan) as Task<R>;
   };
 }

@@ -80,9 +80,12 @@ export function waitError(status: number, what: string): HeddleError {
   }
 }
 
-/** Mode and argument of a value for native code; a message is in the outbox unless `apart`. */
+/**
+ * Mode and argument of a value for native code; a message is in the outbox unless `apart`. `name`:
+ * for the path to what cannot be cloned.
+ */
 export let givenMode = 0;
-export function give(value: unknown, apart = false): unknown {
+export function give(value: unknown, apart = false, name = 'value'): unknown {
   switch (typeof value) {
     case 'number':
       givenMode = Mode.number;
@@ -100,7 +103,7 @@ export function give(value: unknown, apart = false): unknown {
         givenMode = Mode.handle;
         return value.toHandle();
       }
-      const message = encodeMessage(value, apart);
+      const message = encodeMessage(value, apart, name);
       givenMode = message.bytes === undefined ? Mode.outbox : Mode.bytes;
       return message.bytes ?? message.length;
     }

@@ -124,8 +124,9 @@ describe('stats', () => {
 
   test('have exactly these parts, all of them counts', async () => {
     await spawn({ on: 'thread' }, kernels.noop);
-    const { perProcessor, threads, ...numbers } = runtime.stats();
-    expect(Object.keys(numbers)).toEqual([...kNumbers]);
+    const { perProcessor, threads, isolates, ...numbers } = runtime.stats();
+    expect(Object.keys(numbers)).toEqual([...kNumbers, 'queuedTasks']);
+    expect(isolates).toEqual([]);
     expect(Object.values(numbers).filter((value) => !isCount(value))).toEqual([]);
     expect(perProcessor).toHaveLength(runtime.processors);
     for (const each of perProcessor) {
