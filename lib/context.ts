@@ -24,13 +24,6 @@ function contextFailed(): HeddleError {
   return waits.waitError(WaitStatus.noMemory, 'context');
 }
 
-/** A context of native code that is made only when somebody needs more of it than `done`. */
-export abstract class LateHandle {
-  abstract isDone(): boolean;
-  /** -1: without memory. */
-  abstract make(): number;
-}
-
 /**
  * A place in a tree of contexts. It is done when it is cancelled, when its deadline has come, or
  * when its parent is done; then all that waits under it ends.
@@ -44,35 +37,38 @@ export abstract class LateHandle {
  * }
  */
 export class Context extends Shareable {
+  // Negative: there is none yet, see makeLate.
   #id: number;
-  readonly #late: LateHandle | undefined;
   readonly #parent: Context | undefined;
-  #key: unknown;
-  #value: unknown;
+  #entry: { readonly key: unknown; readonly value: unknown } | undefined;
   #controller: AbortController | undefined;
   #reason: [reason: unknown] | undefined;
 
   /** @internal Contexts are made by {@link background} and by contexts. */
-  constructor(handle: Arrived | LateHandle, parent?: Context) {
+  constructor(handle: Arrived, parent?: Context) {
     super();
-    if (handle instanceof Arrived) {
-      this.#id = handle.id;
-    } else if (handle instanceof LateHandle) {
-      this.#id = -1;
-      this.#late = handle;
-    } else {
-      refuse('Context', 'background() or a child of it', handle);
-    }
+    if (!(handle instanceof Arrived)) refuse('Context', 'background() or a child of it', handle);
+    this.#id = handle.id;
     this.#parent = parent;
   }
 
   toHandle(): number {
     if (this.#id >= 0) return this.#id;
-    const id = this.#late!.make();
+    const id = this.makeLate();
     if (id < 0) throw contextFailed();
     this.#id = id;
     adopt(this, id);
     return id;
+  }
+
+  /** @internal Of one that has no handle until somebody needs more of it than `done`. */
+  protected makeLate(): number {
+    return -1;
+  }
+
+  /** @internal */
+  protected isDoneEarly(): boolean {
+    return false;
   }
 
   #child(timeoutMs: number): Context {
@@ -110,28 +106,27 @@ export class Context extends Shareable {
   withValue(key: unknown, value: unknown): Context {
     if (key === undefined) refuse('key', 'anything but undefined', key);
     const ctx = this.#child(Number.NaN);
-    ctx.#key = key;
-    ctx.#value = value;
+    ctx.#entry = { key, value };
     return ctx;
   }
 
   /** The value of the nearest context, on the way to the root, that has the key. */
   value(key: unknown): unknown {
     if (key === undefined) refuse('key', 'anything but undefined', key);
-    if (this.#key === key) return this.#value;
+    if (this.#entry?.key === key) return this.#entry.value;
     return this.#parent === undefined ? undefined : this.#parent.value(key);
   }
 
   /** True once it has ended. Asks a shared word, so it works in a synchronous loop as well. */
   get done(): boolean {
     if (this.#reason !== undefined) return true;
-    return this.#id >= 0 ? binding.lookAt(this.#id, 0) !== kNone : this.#late!.isDone();
+    return this.#id >= 0 ? binding.lookAt(this.#id, 0) !== kNone : this.isDoneEarly();
   }
 
   /** Why it has ended: the reason of `cancel`, or a TimeoutError; undefined while it has not. */
   get err(): unknown {
     if (this.#reason !== undefined) return this.#reason[0];
-    if (this.#id < 0 && !this.#late!.isDone()) return undefined;
+    if (this.#id < 0 && !this.isDoneEarly()) return undefined;
     const error = binding.lookAt(this.toHandle(), 0);
     if (error === kNone) return undefined;
     this.#reason = [this.#readReason(error)];

@@ -5,9 +5,9 @@
 // has its turn. A run's number is native code's until it is finished, exactly once.
 import { binding, TaskOutcome } from './binding.js';
 import { runCarrying } from './carry.js';
-import { Context, LateHandle } from './context.js';
+import { Context } from './context.js';
 import { describe, HeddleError } from './errors.js';
-import { HandleKind } from './handle.js';
+import { Arrived, HandleKind } from './handle.js';
 import { evaluateInline } from './inline.js';
 import { whileLoading } from './loading.js';
 import { entries, onWant, readValue, settleLocal, Want } from './mail.js';
@@ -20,18 +20,23 @@ import { give, givenMode, kResolved, Mode, settleGiven } from './waits.js';
 
 const kMostDirect = 3;
 
+const kLate = new Arrived(-1);
+
 /** The context of a running task; native code makes one only if it is used for more than `done`. */
-class RunHandle extends LateHandle {
+class TaskContext extends Context {
   /** -1: the task has ended, and its context with it. */
   run: number;
+
   constructor(run: number) {
-    super();
+    super(kLate);
     this.run = run;
   }
-  isDone(): boolean {
+
+  protected override isDoneEarly(): boolean {
     return this.run < 0 || binding.isTaskCancelled(this.run);
   }
-  make(): number {
+
+  protected override makeLate(): number {
     if (this.run >= 0) return binding.taskContext(this.run);
     const id = binding.makeHandle(HandleKind.context, 0, 0, 0);
     if (id >= 0) binding.cancelContext(id, Mode.none, undefined);
@@ -41,8 +46,7 @@ class RunHandle extends LateHandle {
 
 /** A task that has been taken. */
 interface Run {
-  readonly handle: RunHandle;
-  readonly ctx: Context;
+  readonly ctx: TaskContext;
   readonly args: unknown[];
   readonly extra: Extra | undefined;
 }
@@ -61,13 +65,12 @@ function take(run: number): Run {
   if (count > 2) args.push(readValue(third, 2));
   const extra = readValue(fourth, kMostDirect) as Extra | undefined;
   if (extra?.rest !== undefined) args.push(...extra.rest);
-  const handle = new RunHandle(run);
-  return { handle, ctx: new Context(handle), args, extra };
+  return { ctx: new TaskContext(run), args, extra };
 }
 
-function finish({ handle }: Run, outcome: number, value: unknown): void {
-  const { run } = handle;
-  handle.run = -1;
+function finish(ctx: TaskContext, outcome: number, value: unknown): void {
+  const { run } = ctx;
+  ctx.run = -1;
   let wasTaken = false;
   try {
     binding.finishTask(run, outcome, givenMode, value);
@@ -78,27 +81,26 @@ function finish({ handle }: Run, outcome: number, value: unknown): void {
   settleLocal();
 }
 
-function succeed(run: Run, value: unknown): void {
+function succeed(ctx: TaskContext, value: unknown): void {
   let given: unknown;
   try {
     given = give(value);
   } catch (error) {
-    fail(run, error);
+    fail(ctx, error);
     return;
   }
-  finish(run, TaskOutcome.value, given);
+  finish(ctx, TaskOutcome.value, given);
 }
 
-function fail(run: Run, error: unknown): void {
-  const { ctx, handle } = run;
-  const gaveIn = binding.isTaskCancelled(handle.run) && isCancellation(error, ctx);
+function fail(ctx: TaskContext, error: unknown): void {
+  const gaveIn = binding.isTaskCancelled(ctx.run) && isCancellation(error, ctx);
   let given: unknown;
   try {
     given = give(error);
   } catch {
     given = give(plainError(error));
   }
-  finish(run, gaveIn ? TaskOutcome.cancelled : TaskOutcome.thrown, given);
+  finish(ctx, gaveIn ? TaskOutcome.cancelled : TaskOutcome.thrown, given);
 }
 
 /** Whether the task has thrown because it was cancelled. */
@@ -117,8 +119,8 @@ function plainError(error: unknown): Error {
 
 /** True if it goes on after this turn. */
 function call(fn: TaskFn, run: Run): boolean {
+  const { ctx, extra } = run;
   try {
-    const { extra } = run;
     const result =
       extra === undefined
         ? invoke(fn, run)
@@ -126,17 +128,22 @@ function call(fn: TaskFn, run: Run): boolean {
           ? invoke(fn, run)
           : runCarrying(extra.carried, () => invoke(fn, run));
     if (result instanceof Promise) {
-      result.then(
-        (value) => succeed(run, value),
-        (error: unknown) => fail(run, error),
-      );
+      settleLater(ctx, result);
       return true;
     }
-    succeed(run, result);
+    succeed(ctx, result);
   } catch (error) {
-    fail(run, error);
+    fail(ctx, error);
   }
   return false;
+}
+
+// What it closes over is all that a task that waits costs besides its own.
+function settleLater(ctx: TaskContext, result: Promise<unknown>): void {
+  void result.then(
+    (value) => succeed(ctx, value),
+    (error: unknown) => fail(ctx, error),
+  );
 }
 
 function invoke(fn: TaskFn, { ctx, args, extra }: Run): unknown {
@@ -259,15 +266,14 @@ function begin(number: number): boolean {
   try {
     run = take(number);
   } catch (error) {
-    const handle = new RunHandle(number);
-    fail({ handle, ctx: new Context(handle), args: [], extra: undefined }, error);
+    fail(new TaskContext(number), error);
     return false;
   }
   const fn = functions[id];
   if (fn !== undefined) return call(fn, run);
   whenLoaded(id, {
     loaded: (loaded) => void call(loaded, run),
-    failed: (error) => fail(run, error),
+    failed: (error) => fail(run.ctx, error),
   });
   return true;
 }
