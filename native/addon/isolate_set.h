@@ -52,9 +52,9 @@ struct IsolateTask : TaskRecord {
   // Under the gate, as is `cancel_flag`: what it is cancelled by.
   Ref<ContextCore> context;
   ContextReason reason;
-  bool is_started = false;          // under the set's lock
-  Atomic<uint64_t> started_ns{0};   // 0: not yet
-  uint64_t isolate_number = 0;      // of the one that has started it
+  bool is_started = false;         // under the set's lock
+  Atomic<uint64_t> started_ns{0};  // 0: not yet
+  uint64_t isolate_number = 0;     // of the one that has started it
 };
 
 // First in, first out.
@@ -82,10 +82,10 @@ struct Isolate {
   std::vector<std::pair<uint32_t, uint32_t>> limited;  // how many it has started, by limiter
   uint64_t idle_since_ns = 0;
   // Written on its own thread.
-  Atomic<uint32_t> started{0};         // and not ended
-  Atomic<uint64_t> turn_began_ns{0};   // of its event loop, or of the newest task; 0: it sleeps
+  Atomic<uint32_t> started{0};        // and not ended
+  Atomic<uint64_t> turn_began_ns{0};  // of its event loop, or of the newest task; 0: it sleeps
   Atomic<uint64_t> tasks_run{0};
-  Atomic<uint64_t> busy_ns{0};         // in turns
+  Atomic<uint64_t> busy_ns{0};  // in turns
 };
 
 class IsolateSet {

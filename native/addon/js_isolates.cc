@@ -68,8 +68,8 @@ napi_value js_spawn_task(napi_env env, napi_callback_info info) {
     task->priority = static_cast<int32_t>(plan[0]);
     if (plan[1] >= 0) task->pin = static_cast<uint32_t>(plan[1]);
     if (plan[2] >= 0) {
-      auto* const parent = static_cast<ContextCore*>(
-          environment.handle_at(static_cast<uint32_t>(plan[2])).target);
+      auto* const parent =
+          static_cast<ContextCore*>(environment.handle_at(static_cast<uint32_t>(plan[2])).target);
       parent->retain();
       task->parent = Ref<ContextCore>(parent);
     }

@@ -59,8 +59,7 @@ bool read_value(const JsCall& call, Mode mode, napi_value given, Value* out) {
     case Mode::kMoved:
     case Mode::kCopied: {
       Block::Exposure* exposure = nullptr;
-      if (const char* code =
-              encode_moved(call.env, given, mode == Mode::kMoved, out, &exposure)) {
+      if (const char* code = encode_moved(call.env, given, mode == Mode::kMoved, out, &exposure)) {
         const bool gone = std::strcmp(code, "ERR_HEDDLE_VALUE") == 0;
         call.environment->throw_error(
             code, gone ? "expected bytes to move, got some whose memory was transferred away"
