@@ -89,7 +89,7 @@ export interface NativeKernelInfo {
 export const StartMode = { compact: 1, standard: 2, lockToThread: 4, onThread: 8 } as const;
 
 /** How a task of JavaScript was taken; as in native/addon/isolate_set.h. */
-export const Pushed = { done: 0, grow: 1, closed: 2 } as const;
+export const Pushed = { done: 0, grow: 1, closed: 2, noPlace: 3 } as const;
 
 /** How it has ended, in the isolate that ran it. */
 export const TaskOutcome = { value: 0, thrown: 1, cancelled: 2 } as const;
@@ -217,7 +217,8 @@ export interface Binding {
   shrinkSet(set: number, idleMs: number, least: number): number;
   takeKill(set: number): number;
   askToGrow(set: number): void;
-  loseIsolate(set: number, place: number, mode: number, error: unknown): void;
+  /** How many tasks it had. */
+  loseIsolate(set: number, place: number, mode: number, error: unknown): number;
   failWaiting(set: number, mode: number, error: unknown): void;
   closeSet(set: number): void;
   /** [queued, then for each: place, idle, started, ms of its turn, tasks run, ms busy] */

@@ -32,14 +32,17 @@ export function carried(): Record<string, unknown> | undefined {
   return all;
 }
 
-/** Runs the body with that in them. */
-export function runCarrying<R>(all: Record<string, unknown>, body: () => R): R {
+/** Whether {@link runCarrying} makes a difference. */
+export function carries(): boolean {
+  return storages.size > 0;
+}
+
+/** Runs the body with that in them, and with nothing in the others, whoever left it there. */
+export function runCarrying<R>(all: Record<string, unknown> | undefined, body: () => R): R {
   let run = body;
-  for (const [name, value] of Object.entries(all)) {
-    const storage = storages.get(name);
-    if (storage === undefined) continue;
+  for (const [name, storage] of storages) {
     const inner = run;
-    run = () => storage.run(value, inner);
+    run = () => storage.run(all?.[name], inner);
   }
   return run();
 }

@@ -146,8 +146,8 @@ function writeError(error: Error): void {
   reserve(1);
   out[end++] = Tag.error;
   const isDomException = error instanceof DOMException;
-  writeString(isDomException ? 'DOMException' : error.name);
-  writeString(error.message);
+  writeString(isDomException ? 'DOMException' : String(error.name));
+  writeString(String(error.message));
   writeString(isDomException ? error.name : String(error.stack ?? ''));
   const own: Record<string, unknown> = {};
   for (const key of Object.keys(error)) own[key] = (error as never)[key];

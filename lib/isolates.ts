@@ -8,7 +8,7 @@ import { Worker } from 'node:worker_threads';
 import type { ResourceLimits } from 'node:worker_threads';
 import { binaryPath, binding } from './binding.js';
 import type { IsolateRole } from './binding.js';
-import { HeddleError } from './errors.js';
+import { describe, HeddleError } from './errors.js';
 import type { HeddleErrorOptions } from './errors.js';
 import { onWant, settleLocal, Want } from './mail.js';
 import { wholeNumber } from './refuse.js';
@@ -34,7 +34,6 @@ export interface IsolateStats {
 }
 
 export const kMostIsolates = 256;
-const kIdleMs = 10_000;
 const kLookMs = 1000;
 const kFieldsPerIsolate = 6;
 // An isolate that dies young is started again later and later, and not at all after so many.
@@ -62,6 +61,8 @@ export class IsolateSet {
   #pause: NodeJS.Timeout | undefined;
   #lookTimer: NodeJS.Timeout | undefined;
   #isClosed = false;
+  /** So long an isolate has nothing to do before it is ended. */
+  idleMs = 10_000;
 
   constructor(most: number, options: IsolateOptions, joined?: number) {
     this.#most = most;
@@ -71,13 +72,19 @@ export class IsolateSet {
     if (this.#isRoot) roots.add(this);
   }
 
+  /** From then on its index may be another one's. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   get most(): number {
     return this.#most;
   }
   set most(most: number) {
     this.#most = most;
-    if (!this.#isRoot) return;
+    if (!this.#isRoot || this.#isClosed) return;
     binding.setMost(this.index, most);
+    this.#look();
     this.grow();
   }
 
@@ -111,6 +118,7 @@ export class IsolateSet {
   }
 
   stats(): { queued: number; isolates: IsolateStats[] } {
+    if (this.#isClosed) return { queued: 0, isolates: [] };
     const numbers = binding.lookAtSet(this.index);
     const isolates: IsolateStats[] = [];
     for (let at = 1; at < numbers.length; at += kFieldsPerIsolate) {
@@ -145,7 +153,7 @@ export class IsolateSet {
     const itsRole: IsolateRole = { set, place, binary: binaryPath };
     let worker: Worker;
     try {
-      worker = new Worker(new URL('./isolate.js', import.meta.url), {
+      worker = new Worker(entryOfIsolate(), {
         name: `heddle isolate ${place}`,
         workerData: { heddleIsolate: itsRole },
         ...this.#options,
@@ -180,9 +188,10 @@ export class IsolateSet {
       clearInterval(this.#lookTimer);
       this.#lookTimer = undefined;
     }
-    this.#lose(place, reasonOf(running, code));
+    const lost = this.#lose(place, reasonOf(running, code, this.#isClosed));
+    // Its tasks have ended it, or it ends by itself, and the next one would as well.
     const isYoung = !running.isAsked && Date.now() - running.startedAt < kYoungMs;
-    this.#deaths = isYoung ? this.#deaths + 1 : 0;
+    this.#deaths = isYoung && lost === 0 ? this.#deaths + 1 : 0;
     if (this.#isClosed) return;
     if (this.#deaths === 0) {
       this.grow();
@@ -195,28 +204,47 @@ export class IsolateSet {
           this.grow();
         },
         kFirstPauseMs * 2 ** (this.#deaths - 1),
-      );
+      ).unref();
     }
   }
 
-  #lose(place: number, error: HeddleError): void {
-    const given = give(error);
-    binding.loseIsolate(this.index, place, givenMode, given);
+  #lose(place: number, error: HeddleError): number {
+    const given = giveError(error);
+    const lost = binding.loseIsolate(this.index, place, givenMode, given);
     settleLocal();
+    return lost;
   }
 
   // Isolates die as soon as they are started: so nobody waits for one. The next task tries again.
   #giveUp(cause: unknown): void {
     if (this.#running.size > 0) return;
     this.#deaths = 0;
-    const given = give(exitError(`expected an isolate to live, got ${kMostDeaths} deaths`, cause));
+    const error = exitError(`expected an isolate to live, got ${kMostDeaths} deaths`, cause);
+    const given = giveError(error);
     binding.failWaiting(this.index, givenMode, given);
     settleLocal();
   }
 
   #look(): void {
-    const place = binding.shrinkSet(this.index, kIdleMs, this.#least);
-    if (place >= 0) void this.#end(place);
+    const next = (): number => binding.shrinkSet(this.index, this.idleMs, this.#least);
+    for (let place = next(); place >= 0; place = next()) void this.#end(place);
+  }
+}
+
+/** Node takes no file as the entry of a Worker where --input-type is given, but it takes text. */
+function entryOfIsolate(): URL {
+  const file = new URL('./isolate.js', import.meta.url);
+  const isText = process.execArgv.some((option) => option.startsWith('--input-type'));
+  return isText ? new URL(`data:text/javascript,import(${JSON.stringify(file.href)})`) : file;
+}
+
+/** As a value for native code, without its cause if that cannot travel. */
+function giveError(error: HeddleError): unknown {
+  try {
+    return give(error);
+  } catch {
+    error.cause = describe(error.cause);
+    return give(error);
   }
 }
 
@@ -227,10 +255,11 @@ function exitError(problem: string, cause: unknown, remedy?: string): HeddleErro
   return new HeddleError('ERR_HEDDLE_ISOLATE_EXIT', problem, options);
 }
 
-function reasonOf({ error, isAsked }: Running, code: number): HeddleError {
+function reasonOf({ error, isAsked }: Running, code: number, isClosed: boolean): HeddleError {
+  if (isClosed) return exitError('expected its isolate to live, got the close of its pool', error);
   if (isAsked) {
     return exitError(
-      'expected its isolate to live, got the kill of another task, or the close of its pool',
+      'expected its isolate to live, got the kill of another task',
       error,
       'start it again; run what may have to be killed with `on: "thread"` or in a pool of its own',
     );

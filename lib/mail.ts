@@ -77,8 +77,22 @@ function lookAtWants(): void {
   for (const { want, look } of wanted) if ((wants & want) !== 0) look();
 }
 
+let isSettling = false;
+
 // Reactions of the promises run after it, as microtasks.
 export function dispatch(): void {
+  // The end of a task may serve waits, which come after those that are in the arrays now.
+  if (isSettling) return;
+  isSettling = true;
+  try {
+    settleAll();
+  } finally {
+    isSettling = false;
+  }
+  if (state[State.wants] !== 0) lookAtWants();
+}
+
+function settleAll(): void {
   for (let count = binding.take(); count !== 0; count = binding.take()) {
     for (let at = 0; at < count; at += 1) {
       const word = entries[2 * at + 1]!;
@@ -86,7 +100,6 @@ export function dispatch(): void {
       else settleWait(entries[2 * at]!, word, at);
     }
   }
-  if (state[State.wants] !== 0) lookAtWants();
 }
 
 /** After a call that may have served waits of this very isolate. */

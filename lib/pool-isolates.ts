@@ -2,7 +2,8 @@
 import { binding } from './binding.js';
 import { refuse, wholeNumber } from './refuse.js';
 import { isolateCount, IsolateSet, kMostIsolates, sharedSet } from './isolates.js';
-import type { IsolateOptions } from './isolates.js';
+import type { IsolateOptions, IsolateStats } from './isolates.js';
+import { kMostMs } from './spawn-options.js';
 import type { PoolOptions } from './pool.js';
 import { readPlan, startTask, taskTarget } from './spawn-task.js';
 import type { Limiter } from './spawn-task.js';
@@ -40,6 +41,7 @@ export class PoolIsolates {
   readonly limiter: Limiter;
   readonly #concurrency: number;
   readonly #least: number;
+  readonly #idleMs: number | undefined;
   #set: IsolateSet | undefined;
   #isClosed = false;
 
@@ -48,7 +50,9 @@ export class PoolIsolates {
     this.#own = ownOptions(options);
     this.#concurrency = concurrency;
     this.#least = options.min ?? 0;
-    const { perIsolate = 1 } = options;
+    const { perIsolate = 1, idleTimeout } = options;
+    if (idleTimeout !== undefined) wholeNumber(idleTimeout, 'idleTimeout', 0, kMostMs);
+    this.#idleMs = idleTimeout;
     wholeNumber(perIsolate, 'perIsolate', 1, kMostPerIsolate);
     lastLimiter += 1;
     this.limiter = { id: lastLimiter, mostStarted: perIsolate };
@@ -65,6 +69,7 @@ export class PoolIsolates {
   get set(): IsolateSet {
     if (this.#set === undefined) {
       this.#set = this.#own === undefined ? sharedSet() : new IsolateSet(this.#most, this.#own);
+      if (this.#own !== undefined && this.#idleMs !== undefined) this.#set.idleMs = this.#idleMs;
       if (this.#own !== undefined && this.#least > 0) {
         this.#set.keep(Math.min(this.#least, this.#most));
       }
@@ -98,6 +103,10 @@ export class PoolIsolates {
     const count = this.#least > 0 ? Math.min(this.#least, this.#most) : this.#most;
     const places = Array.from({ length: count }, (_, pin) => pin);
     await Promise.all(places.map((pin) => startTask(this.set, task, [], readPlan({ pin }))));
+  }
+
+  stats(): IsolateStats[] {
+    return this.#target === undefined || this.#set === undefined ? [] : this.#set.stats().isolates;
   }
 
   async close(): Promise<void> {

@@ -12,6 +12,7 @@ import { kMostPriority } from './pool-queue.js';
 import { refuse, wholeNumber } from './refuse.js';
 import { checkSignal, signalOf } from './signals.js';
 import type { WaitOptions } from './signals.js';
+import type { IsolateStats } from './isolates.js';
 import { PoolIsolates } from './pool-isolates.js';
 import type { TaskOptions } from './spawn-options.js';
 import { isStream, isTarget, starterOf, targetError } from './target.js';
@@ -57,6 +58,8 @@ export interface PoolOptions {
   env?: NodeJS.ProcessEnv;
   /** The options of Node in its isolates. Default: those of the process. */
   execArgv?: string[];
+  /** Its own isolates end after so many milliseconds without work. Default: 10 000. */
+  idleTimeout?: number;
   adapt?: {
     /**
      * Bytes; true: the limit of the cgroup or, without one, the machine's memory. Once the resident
@@ -112,6 +115,8 @@ export interface PoolStats {
   readonly run: Spread;
   /** The part of its places that was in use since it was made, 0 to 1. */
   readonly utilisation: number;
+  /** Those that its runs of JavaScript share, or its own ones. */
+  readonly isolates: readonly IsolateStats[];
 }
 
 /** What a map can be made of: inputs with which alone the target can be called. */
@@ -317,6 +322,7 @@ export class Pool<A extends unknown[], R> implements AsyncDisposable {
       wait,
       run,
       utilisation,
+      isolates: this.#isolates.stats(),
     };
   }
 

@@ -4,7 +4,7 @@
 // Always true: between two tasks the microtasks of the first one run; after a while the event loop
 // has its turn. A run's number is native code's until it is finished, exactly once.
 import { binding, TaskOutcome } from './binding.js';
-import { runCarrying } from './carry.js';
+import { carries, runCarrying } from './carry.js';
 import { Context } from './context.js';
 import { describe, HeddleError } from './errors.js';
 import { Arrived, HandleKind } from './handle.js';
@@ -22,9 +22,12 @@ const kMostDirect = 3;
 
 const kLate = new Arrived(-1);
 
-/** The context of a running task; native code makes one only if it is used for more than `done`. */
+/**
+ * A running task's context, which is all that is kept of it; native code makes one only if it is
+ * used for more than `done`.
+ */
 class TaskContext extends Context {
-  /** -1: the task has ended, and its context with it. */
+  /** Native code's number; -1: the task has ended, and its context with it. */
   run: number;
 
   constructor(run: number) {
@@ -44,36 +47,29 @@ class TaskContext extends Context {
   }
 }
 
-/** A task that has been taken. */
-interface Run {
-  readonly ctx: TaskContext;
+/** What a task is called with; not kept while it waits for something. */
+interface Call {
   readonly args: unknown[];
   readonly extra: Extra | undefined;
 }
 
-function take(run: number): Run {
+function readCall(): Call {
   const count = entries[1]!;
-  const [first, second, third, fourth] = entries.subarray(2, 3 + kMostDirect) as unknown as [
-    number,
-    number,
-    number,
-    number,
-  ];
   const args: unknown[] = [];
-  if (count > 0) args.push(readValue(first, 0));
-  if (count > 1) args.push(readValue(second, 1));
-  if (count > 2) args.push(readValue(third, 2));
-  const extra = readValue(fourth, kMostDirect) as Extra | undefined;
-  if (extra?.rest !== undefined) args.push(...extra.rest);
-  return { ctx: new TaskContext(run), args, extra };
+  if (count > 0) args.push(readValue(entries[2]!, 0));
+  if (count > 1) args.push(readValue(entries[3]!, 1));
+  if (count > 2) args.push(readValue(entries[4]!, 2));
+  const extra = readValue(entries[5]!, kMostDirect) as Extra | undefined;
+  if (extra?.arguments !== undefined) args.push(...extra.arguments.slice(kMostDirect));
+  return { args, extra };
 }
 
+// Throws if native code refuses the value; then it is not finished.
 function finish(ctx: TaskContext, outcome: number, value: unknown): void {
-  const { run } = ctx;
-  ctx.run = -1;
   let wasTaken = false;
   try {
-    binding.finishTask(run, outcome, givenMode, value);
+    binding.finishTask(ctx.run, outcome, givenMode, value);
+    ctx.run = -1;
     wasTaken = true;
   } finally {
     settleGiven(wasTaken);
@@ -82,25 +78,23 @@ function finish(ctx: TaskContext, outcome: number, value: unknown): void {
 }
 
 function succeed(ctx: TaskContext, value: unknown): void {
-  let given: unknown;
+  if (ctx.run < 0) return; // a promise of the user's own may settle twice
   try {
-    given = give(value);
+    finish(ctx, TaskOutcome.value, give(value, false, 'result'));
   } catch (error) {
     fail(ctx, error);
-    return;
   }
-  finish(ctx, TaskOutcome.value, given);
 }
 
 function fail(ctx: TaskContext, error: unknown): void {
+  if (ctx.run < 0) return;
   const gaveIn = binding.isTaskCancelled(ctx.run) && isCancellation(error, ctx);
-  let given: unknown;
+  const outcome = gaveIn ? TaskOutcome.cancelled : TaskOutcome.thrown;
   try {
-    given = give(error);
+    finish(ctx, outcome, give(error, false, 'error'));
   } catch {
-    given = give(plainError(error));
+    finish(ctx, outcome, give(plainError(error)));
   }
-  finish(ctx, gaveIn ? TaskOutcome.cancelled : TaskOutcome.thrown, given);
 }
 
 /** Whether the task has thrown because it was cancelled. */
@@ -112,21 +106,22 @@ function isCancellation(error: unknown, ctx: Context): boolean {
 function plainError(error: unknown): Error {
   if (!(error instanceof Error)) return new Error(`a task has thrown ${describe(error)}`);
   const plain = new Error(error.message);
-  plain.name = error.name;
-  if (error.stack !== undefined) plain.stack = error.stack;
+  for (const key of Object.keys(error)) {
+    const value = (error as never)[key] as unknown;
+    if (value === null || kPlain.has(typeof value)) Object.assign(plain, { [key]: value });
+  }
+  for (const key of ['name', 'stack'] as const) {
+    Object.defineProperty(plain, key, { value: error[key], configurable: true, writable: true });
+  }
   return plain;
 }
 
+const kPlain = new Set(['string', 'number', 'boolean', 'bigint']);
+
 /** True if it goes on after this turn. */
-function call(fn: TaskFn, run: Run): boolean {
-  const { ctx, extra } = run;
+function start(fn: TaskFn, ctx: TaskContext, call: Call): boolean {
   try {
-    const result =
-      extra === undefined
-        ? invoke(fn, run)
-        : extra.carried === undefined
-          ? invoke(fn, run)
-          : runCarrying(extra.carried, () => invoke(fn, run));
+    const result = carries() ? invokeCarrying(fn, ctx, call) : invoke(fn, ctx, call);
     if (result instanceof Promise) {
       settleLater(ctx, result);
       return true;
@@ -146,78 +141,48 @@ function settleLater(ctx: TaskContext, result: Promise<unknown>): void {
   );
 }
 
-function invoke(fn: TaskFn, { ctx, args, extra }: Run): unknown {
+function invokeCarrying(fn: TaskFn, ctx: Context, call: Call): unknown {
+  return runCarrying(call.extra?.carried, () => invoke(fn, ctx, call));
+}
+
+function invoke(fn: TaskFn, ctx: Context, { args, extra }: Call): unknown {
   const result = fn(ctx, ...args);
   const stream = extra?.stream;
   if (stream !== undefined) {
-    return sendAll(result as AsyncGenerator<unknown>, stream, ctx);
+    return sendAll(result as AsyncGenerator<unknown>, stream, ctx.signal);
   }
   if (result instanceof Promise) return result;
-  return isThenable(result) ? Promise.resolve(result) : result;
+  if (typeof result !== 'object' || result === null) return result;
+  if (isThenable(result)) return Promise.resolve(result);
+  const kind = Object.prototype.toString.call(result);
+  if (kind !== '[object AsyncGenerator]' && kind !== '[object Generator]') return result;
+  throw new HeddleError(
+    'ERR_HEDDLE_VALUE',
+    'expected a generator to come from a generator function, got one from another function',
+  );
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === 'object' && value !== null && typeof (value as never)['then'] === 'function'
-  );
+function isThenable(value: object): value is PromiseLike<unknown> {
+  return typeof (value as never)['then'] === 'function';
 }
 
 // --- functions ---
 
 const functions: (TaskFn | undefined)[] = [];
 
-/** Somebody who waits for a function. */
-interface Waiting {
-  readonly loaded: (fn: TaskFn) => void;
-  readonly failed: (error: unknown) => void;
-}
-
-// In the order in which they came.
-const loads = new Map<number, Waiting[]>();
-
-function whenLoaded(id: number, waiting: Waiting): void {
-  const others = loads.get(id);
-  if (others !== undefined) {
-    others.push(waiting);
-    return;
-  }
-  const all = [waiting];
-  loads.set(id, all);
-  void load(id, all);
-}
-
-async function load(id: number, all: Waiting[]): Promise<void> {
-  let fn: TaskFn;
-  try {
-    fn = await find(id);
-  } catch (error) {
-    loads.delete(id);
-    for (const { failed } of all) failed(error);
-    return;
-  }
-  // While some still wait, the next ones line up behind them instead of overtaking.
-  for (const { loaded } of all) {
-    loaded(fn);
-    await kResolved;
-  }
-  loads.delete(id);
-  functions[id] = fn;
-}
-
-/** Only loads it: the function of a task that does no more. */
-function warm(id: number): Promise<void> | undefined {
-  if (functions[id] !== undefined) return undefined;
-  return new Promise((resolve, failed) => {
-    whenLoaded(id, { loaded: () => resolve(), failed });
-  });
-}
-
 async function find(id: number): Promise<TaskFn> {
   const text = binding.functionText(id);
   const other = readWarm(text);
   if (other !== undefined) return () => warm(other);
   const { url, name, source } = readFunction(text);
-  return url === undefined ? evaluateInline(source, name) : importTask(url, name);
+  const fn = url === undefined ? evaluateInline(source, name) : await importTask(url, name);
+  functions[id] = fn;
+  return fn;
+}
+
+/** What a task does that only loads a function. */
+async function warm(id: number): Promise<void> {
+  if (functions[id] === undefined) await find(id);
 }
 
 const kTypeScript = /\.[cm]?tsx?($|\?)/;
@@ -259,31 +224,35 @@ function hintFor(url: string, error: unknown): string {
 
 // --- the loop ---
 
-/** True if its microtasks should run before the next task is taken. */
-function begin(number: number): boolean {
+/**
+ * What the next task is to wait for: microtasks of this one; or its module, since otherwise all
+ * that waits would be taken before anything can run, and other isolates would have nothing to do.
+ */
+function begin(number: number): Promise<unknown> | undefined {
   const id = entries[0]!;
-  let run: Run;
+  const ctx = new TaskContext(number);
+  let call: Call;
   try {
-    run = take(number);
+    call = readCall();
   } catch (error) {
-    fail(new TaskContext(number), error);
-    return false;
+    fail(ctx, error);
+    return undefined;
   }
   const fn = functions[id];
-  if (fn !== undefined) return call(fn, run);
-  whenLoaded(id, {
-    loaded: (loaded) => void call(loaded, run),
-    failed: (error) => fail(run.ctx, error),
-  });
-  return true;
+  if (fn !== undefined) return start(fn, ctx, call) ? kResolved : undefined;
+  return find(id).then(
+    (loaded) => void start(loaded, ctx, call),
+    (error: unknown) => fail(ctx, error),
+  );
 }
 
 let isRunning = false;
 
 function runTasks(): void {
   for (let run = binding.nextTask(); run >= 0; run = binding.nextTask()) {
-    if (!begin(run)) continue;
-    void kResolved.then(runTasks);
+    const before = begin(run);
+    if (before === undefined) continue;
+    void before.then(runTasks);
     return;
   }
   isRunning = false;

@@ -3,7 +3,6 @@ import { binding, Pushed } from './binding.js';
 import { carried } from './carry.js';
 import type { Channel } from './channel.js';
 import { describe } from './errors.js';
-import { Shareable } from './handle.js';
 import { inlineFunction } from './inline.js';
 import { IsolateSet, kMostIsolates, sharedSet } from './isolates.js';
 import { refuseWhileLoading } from './loading.js';
@@ -18,8 +17,8 @@ import { give, givenMode, settleGiven } from './waits.js';
 
 /** What travels beside the arguments. */
 export interface Extra {
-  /** Arguments beyond the first three. */
-  rest?: unknown[];
+  /** All arguments, if there are more than three; undefined in place of the first three. */
+  arguments?: unknown[];
   /** Where a generator's values go. */
   stream?: Channel<unknown>;
   /** What AsyncLocalStorages hold. */
@@ -121,25 +120,7 @@ export function readPlan(options: TaskOptions, limiter?: Limiter): Plan {
 }
 
 const kDirect = 3;
-const given: [unknown, unknown, unknown, unknown] = [undefined, undefined, undefined, undefined];
-let givenModes = 0;
-const kNames = ['argument 1', 'argument 2', 'argument 3', 'arguments'];
-
-function giveOne(at: number, value: unknown): void {
-  // There is one outbox, for the first message.
-  given[at] = give(value, givenModes !== 0, kNames[at]);
-  givenModes |= givenMode << (4 * at);
-}
-
-/** Writes arguments and what is extra into {@link given}. */
-function giveAll(args: readonly unknown[], extra: Extra | undefined): void {
-  givenModes = 0;
-  given.fill(undefined);
-  // To share one may encode what lies in it, over what is in the outbox.
-  for (const each of args) if (each instanceof Shareable) each.toHandle();
-  for (let at = 0; at < args.length && at < kDirect; at += 1) giveOne(at, args[at]);
-  if (extra !== undefined) giveOne(kDirect, extra);
-}
+const kNotHere = new Array<undefined>(kDirect).fill(undefined);
 
 function extraOf(
   args: readonly unknown[],
@@ -148,7 +129,7 @@ function extraOf(
   const storages = carried();
   if (args.length <= kDirect && stream === undefined && storages === undefined) return undefined;
   const extra: Extra = {};
-  if (args.length > kDirect) extra.rest = args.slice(kDirect);
+  if (args.length > kDirect) extra.arguments = [...kNotHere, ...args.slice(kDirect)];
   if (stream !== undefined) extra.stream = stream;
   if (storages !== undefined) extra.carried = storages;
   return extra;
@@ -162,17 +143,37 @@ function begin(
   extra: Extra | undefined,
   plan: readonly number[] | undefined,
 ): string | undefined {
+  if (set.isClosed) return 'ERR_HEDDLE_SHUT_DOWN';
+  const count = Math.min(args.length, kDirect);
+  const last = extra === undefined ? count - 1 : kDirect;
+  const name = target.name === '' ? 'task' : target.name;
   let pushed: number = Pushed.closed;
+  let first: unknown, second: unknown, third: unknown, fourth: unknown;
+  let modes = 0; // 4 bits each
   try {
-    giveAll(args, extra);
-    const count = Math.min(args.length, kDirect);
-    const [first, second, third, fourth] = given;
+    // There is one outbox, and whatever is given later may be written into it: so the last one's.
+    if (count > 0) {
+      first = give(args[0], last > 0, `${name}.arguments[0]`);
+      modes = givenMode;
+    }
+    if (count > 1) {
+      second = give(args[1], last > 1, `${name}.arguments[1]`);
+      modes |= givenMode << 4;
+    }
+    if (count > 2) {
+      third = give(args[2], last > 2, `${name}.arguments[2]`);
+      modes |= givenMode << 8;
+    }
+    if (extra !== undefined) {
+      fourth = give(extra, false, name);
+      modes |= givenMode << 12;
+    }
     pushed = binding.spawnTask(
       set.index,
       slot,
       target.id,
       count,
-      givenModes,
+      modes,
       first,
       second,
       third,
@@ -180,8 +181,9 @@ function begin(
       plan,
     );
   } finally {
-    settleGiven(pushed !== Pushed.closed);
+    settleGiven(pushed === Pushed.done || pushed === Pushed.grow);
   }
+  if (pushed === Pushed.noPlace) refuse('pin', 'an integer below runtime.isolates', plan?.[1]);
   if (pushed === Pushed.grow) set.grow();
   return pushed === Pushed.closed ? 'ERR_HEDDLE_SHUT_DOWN' : undefined;
 }
@@ -205,6 +207,7 @@ class Keeper implements TaskKeeper {
   readonly #stream: Channel<unknown> | undefined;
   readonly #then: (() => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #isOver = false;
 
   constructor(plan: Plan, stream: Channel<unknown> | undefined, then: (() => void) | undefined) {
     this.#plan = plan;
@@ -217,6 +220,7 @@ class Keeper implements TaskKeeper {
   }
 
   ended(): void {
+    this.#isOver = true;
     clearTimeout(this.#timer);
     if (this.#stream !== undefined) closeQuietly(this.#stream);
     this.#then?.();
@@ -228,7 +232,8 @@ class Keeper implements TaskKeeper {
    */
   watch(task: Task<unknown>, slot: number): void {
     const { timeout, kill } = this.#plan;
-    if (timeout === undefined) return;
+    // Over already if its signal had fired, or no isolate could be started: the slot is another's.
+    if (timeout === undefined || this.#isOver) return;
     const look = (): void => {
       const age = binding.taskAge(slot);
       const left = age < 0 ? timeout : timeout - age;
@@ -238,7 +243,7 @@ class Keeper implements TaskKeeper {
       }
       const message = `task ${task.name} has run for longer than ${timeout} ms`;
       task.cancel(new DOMException(message, 'TimeoutError'));
-      if (kill) binding.killTask(slot);
+      if (kill && !this.#isOver) binding.killTask(slot);
     };
     this.#timer = setTimeout(look, timeout).unref();
   }

@@ -1,7 +1,7 @@
 // Tasks that are generators: what they yield comes through a channel, whose places are the credit
 // that the producer has. When they are used up it waits.
 import { Channel } from './channel.js';
-import type { Context } from './context.js';
+import { HeddleError } from './errors.js';
 import type { Task } from './task.js';
 
 /** A task that yields: what it yields can be iterated, once; as a promise it is its end. */
@@ -21,34 +21,48 @@ export function withStream(task: Task<unknown>, channel: Channel<unknown>): Stre
 }
 
 async function* values(task: Task<unknown>, channel: Channel<unknown>): AsyncGenerator<unknown> {
+  // Whoever iterates learns of a failure after the values before it, so it may not be awaited yet.
+  task.catch(() => {});
   try {
     for await (const value of channel) yield value;
     await task;
   } finally {
-    // Whoever stops early wants no more of it; after the end this does nothing.
-    task.cancel();
+    // Whoever stops early wants no more of it; after the end this does nothing. In this order, so
+    // that the producer, when it notices, knows why.
     closeQuietly(channel);
+    task.cancel();
   }
 }
 
 export function closeQuietly(channel: Channel<unknown>): void {
-  if (!channel.closed) channel.close();
+  if (channel.closed) return;
+  try {
+    channel.close();
+  } catch {
+    // The other side has closed it just now.
+  }
+}
+
+/** What is thrown where nobody wants more. */
+function isEnd(error: unknown, signal: AbortSignal): boolean {
+  if (error === signal.reason) return true;
+  if (error instanceof HeddleError) return error.code === 'ERR_HEDDLE_CLOSED';
+  return error instanceof Error && error.name === 'AbortError';
 }
 
 /** In the isolate: sends what the generator yields, as fast as there is credit. */
 export async function sendAll(
   generator: AsyncGenerator<unknown> | Generator<unknown>,
   channel: Channel<unknown>,
-  ctx: Context,
+  signal: AbortSignal,
 ): Promise<void> {
-  const { signal } = ctx;
   try {
     for await (const value of generator) {
-      if (channel.closed) throw ctx.err; // nobody wants more
+      if (channel.closed) return; // nobody wants more
       await channel.send(value, { signal });
     }
   } catch (error) {
-    throw channel.closed ? ctx.err : error;
+    if (!channel.closed || !isEnd(error, signal)) throw error;
   } finally {
     closeQuietly(channel);
   }

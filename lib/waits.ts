@@ -81,8 +81,8 @@ export function waitError(status: number, what: string): HeddleError {
 }
 
 /**
- * Mode and argument of a value for native code; a message is in the outbox unless `apart`. `name`:
- * for the path to what cannot be cloned.
+ * Mode and argument of a value for native code; a message is in the outbox unless `apart`. `name`
+ * is what it is to the user, if it cannot be cloned.
  */
 export let givenMode = 0;
 export function give(value: unknown, apart = false, name = 'value'): unknown {
@@ -100,8 +100,9 @@ export function give(value: unknown, apart = false, name = 'value'): unknown {
       if (value === null || ArrayBuffer.isView(value) || value instanceof ArrayBuffer) break;
       if (value instanceof Moved) return giveMoved(value as Moved<ArrayBuffer>);
       if (value instanceof Shareable) {
+        const id = value.toHandle(); // which may give what lies in it
         givenMode = Mode.handle;
-        return value.toHandle();
+        return id;
       }
       const message = encodeMessage(value, apart, name);
       givenMode = message.bytes === undefined ? Mode.outbox : Mode.bytes;

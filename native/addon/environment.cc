@@ -215,7 +215,7 @@ bool Environment::cancel(uint32_t slot) {
 }
 
 void Environment::join_set(std::shared_ptr<IsolateSet> set, uint32_t place) {
-  runner.join(set, place, mailbox_);
+  runner.join(set, place, mailbox_, doorbell_.loop);
   add_set(std::move(set), false);
   if (holding_++ == 0) hold_loop(true);  // tasks may come
   mailbox_->ask(Want::kTasks);

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <mutex>
 #include <unordered_map>
+#include <utility>
 
 #include "os/os.h"
 
@@ -13,13 +14,17 @@ namespace {
 
 // The gate as a lock between whoever cancels and whoever runs the task. False: it has ended.
 bool close_gate(IsolateTask* task) noexcept {
-  for (;;) {
+  for (uint32_t turn = 0;; ++turn) {
     auto gate = static_cast<uint8_t>(Gate::kOpen);
     if (task->gate.compare_exchange_acq_rel(gate, static_cast<uint8_t>(Gate::kCancelling))) {
       return true;
     }
     if (gate == static_cast<uint8_t>(Gate::kEnded)) return false;
-    spin_hint();
+    if (turn < 64) {
+      spin_hint();
+    } else {
+      os::yield_thread();  // the other one has lost its core
+    }
   }
 }
 void open_gate(IsolateTask* task) noexcept {
@@ -110,10 +115,6 @@ TaskQueue& IsolateSet::queue_of(const IsolateTask& task) noexcept {
   return lanes.back().queue;
 }
 
-void IsolateSet::note_queued(int32_t delta) noexcept {
-  queued_.store_relaxed(queued_.load_relaxed() + static_cast<uint32_t>(delta));
-}
-
 Isolate* IsolateSet::choose_idle(const IsolateTask& task) noexcept {
   if (idle_ == 0) return nullptr;
   Isolate* chosen = nullptr;
@@ -148,10 +149,11 @@ IsolateSet::Pushed IsolateSet::push(IsolateTask* task) noexcept {
   {
     LockGuard guard(lock_);
     if (is_closed_) return Pushed::kClosed;
+    if (task->pin != kNoPin && task->pin >= most_) return Pushed::kNoPlace;
     if (task->pin != kNoPin && task->pin >= places_.size()) places_.resize(task->pin + size_t{1});
     task->number = ++last_task_;
     queue_of(*task).push(task);
-    if (task->pin == kNoPin) note_queued(1);
+    count_queued(*task, 1);
     to_wake = choose_idle(*task);
     if (to_wake == nullptr) grow = place_to_fill(0) >= 0;
   }
@@ -163,7 +165,7 @@ bool IsolateSet::withdraw(IsolateTask* task) noexcept {
   LockGuard guard(lock_);
   if (task->is_started) return false;
   queue_of(*task).remove(task);
-  if (task->pin == kNoPin) note_queued(-1);
+  count_queued(*task, -1);
   task->is_started = true;
   return true;
 }
@@ -177,6 +179,26 @@ void IsolateSet::join(Isolate* isolate) noexcept {
   place.isolate = isolate;
   place.is_to_be_killed = false;
   isolate->number = ++last_isolate_;
+  make_surplus_leave();
+}
+
+// The last ones: pinned tasks rather find theirs.
+void IsolateSet::make_surplus_leave() noexcept {
+  uint32_t staying = 0;
+  for (const Place& place : places_) {
+    Isolate* const each = place.isolate;
+    if (each == nullptr || each->is_leaving || ++staying <= most_) continue;
+    each->is_leaving = true;
+    if (std::exchange(each->is_idle, false)) --idle_;
+  }
+}
+
+void IsolateSet::count_queued(const IsolateTask& task, int change) noexcept {
+  if (task.pin == kNoPin) {
+    queued_.store_relaxed(queued_.load_relaxed() + static_cast<uint32_t>(change));
+  } else {
+    pinned_ += static_cast<uint32_t>(change);
+  }
 }
 
 void IsolateSet::leave(Isolate* isolate, std::vector<IsolateTask*> started) noexcept {
@@ -194,14 +216,12 @@ void IsolateSet::leave(Isolate* isolate, std::vector<IsolateTask*> started) noex
 
 IsolateTask* IsolateSet::first_of(Isolate* isolate) noexcept {
   if (isolate->is_leaving) return nullptr;
-  if (IsolateTask* task = places_[isolate->place].pinned.pop()) return task;
-  for (Level& level : levels_) {
-    IsolateTask* const task = first_in(&level, *isolate);
-    if (task == nullptr) continue;
-    note_queued(-1);
-    return task;
+  IsolateTask* task = places_[isolate->place].pinned.pop();
+  for (size_t at = 0; task == nullptr && at < levels_.size(); ++at) {
+    task = first_in(&levels_[at], *isolate);
   }
-  return nullptr;
+  if (task != nullptr) count_queued(*task, -1);
+  return task;
 }
 
 // The oldest one that this isolate may start, off its queue.
@@ -256,6 +276,7 @@ IsolateTask* IsolateSet::take(Isolate* isolate, uint64_t now_ns) noexcept {
 void IsolateSet::set_most(uint32_t most) noexcept {
   LockGuard guard(lock_);
   most_ = most;
+  make_surplus_leave();
 }
 
 int32_t IsolateSet::place_to_fill(uint32_t least) noexcept {
@@ -295,20 +316,26 @@ int32_t IsolateSet::shrink(uint64_t idle_ns, uint32_t least) noexcept {
   Isolate* longest = nullptr;
   for (const Place& place : places_) {
     Isolate* const each = place.isolate;
-    if (each == nullptr || each->is_leaving) continue;
+    if (each == nullptr || each->is_ending) continue;
+    const bool has_tasks = each->started.load_relaxed() != 0;
+    if (each->is_leaving && !has_tasks) {
+      each->is_ending = true;
+      return static_cast<int32_t>(each->place);
+    }
+    if (each->is_leaving) continue;
     ++running;
-    if (!each->is_idle || each->started.load_relaxed() != 0) continue;
-    if (now - each->idle_since_ns < idle_ns) continue;
+    if (!each->is_idle || has_tasks || now - each->idle_since_ns < idle_ns) continue;
     if (longest == nullptr || each->idle_since_ns < longest->idle_since_ns) longest = each;
   }
   if (longest == nullptr || running <= least) return -1;
   longest->is_idle = false;
   longest->is_leaving = true;
+  longest->is_ending = true;
   --idle_;
   return static_cast<int32_t>(longest->place);
 }
 
-void IsolateSet::lose(uint32_t at, const Value& error) noexcept {
+size_t IsolateSet::lose(uint32_t at, const Value& error) noexcept {
   std::vector<IsolateTask*> orphans;
   {
     LockGuard guard(lock_);
@@ -318,6 +345,7 @@ void IsolateSet::lose(uint32_t at, const Value& error) noexcept {
     orphans.swap(place.orphans);
   }
   for (IsolateTask* task : orphans) fail_task(task, error);
+  return orphans.size();
 }
 
 void IsolateSet::ask_to_kill(IsolateTask* task) noexcept {
@@ -355,6 +383,7 @@ std::vector<IsolateTask*> IsolateSet::empty_queues() noexcept {
     while (IsolateTask* task = place.pinned.pop()) waiting.push_back(task);
   }
   queued_.store_relaxed(0);
+  pinned_ = 0;
   for (IsolateTask* task : waiting) task->is_started = true;
   return waiting;
 }
@@ -379,17 +408,32 @@ std::vector<IsolateTask*> IsolateSet::close() noexcept {
   return waiting;
 }
 
+namespace {
+
+// How long it has been busy with one thing. What wakes its event loop runs before heddle hears of
+// it, and may never end: then libuv, which can be asked by any thread, knows that it is not idle.
+uint64_t turn_of(const Isolate& isolate, uint64_t now) noexcept {
+  constexpr uint64_t kReadAtOnceNs = 1'000'000;  // two clocks, read one after the other
+  const uint64_t began = isolate.turn_began_ns.load_relaxed();
+  if (began != 0) return began > now ? 0 : now - began;
+  const uint64_t slept_at = isolate.slept_at_ns.load_relaxed();
+  if (slept_at == 0) return 0;
+  const uint64_t idle = uv_metrics_idle_time(isolate.loop) - isolate.idle_before_ns.load_relaxed();
+  return now > slept_at + idle + kReadAtOnceNs ? now - slept_at - idle : 0;
+}
+
+}  // namespace
+
 std::vector<IsolateSet::Picture> IsolateSet::look(uint32_t* queued) noexcept {
   std::vector<Picture> pictures;
   const uint64_t now = os::now_ns();
   LockGuard guard(lock_);
-  *queued = queued_.load_relaxed();
+  *queued = queued_.load_relaxed() + pinned_;
   for (const Place& place : places_) {
     const Isolate* const each = place.isolate;
     if (each == nullptr) continue;
-    const uint64_t began = each->turn_began_ns.load_relaxed();
     pictures.push_back({each->place, each->is_idle, each->started.load_relaxed(),
-                        began == 0 || began > now ? 0 : now - began, each->tasks_run.load_relaxed(),
+                        turn_of(*each, now), each->tasks_run.load_relaxed(),
                         each->busy_ns.load_relaxed()});
   }
   return pictures;

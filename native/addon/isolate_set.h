@@ -76,14 +76,19 @@ struct Isolate {
   uint32_t place;
   uint64_t number = 0;  // no other one has ever had it
   Mailbox* mailbox;
+  uv_loop_t* loop;
   // Under the set's lock.
   bool is_idle = false;
-  bool is_leaving = false;
+  bool is_leaving = false;  // it takes no more tasks, and is to be ended when it has none
+  bool is_ending = false;
   std::vector<std::pair<uint32_t, uint32_t>> limited;  // how many it has started, by limiter
   uint64_t idle_since_ns = 0;
   // Written on its own thread.
   Atomic<uint32_t> started{0};        // and not ended
-  Atomic<uint64_t> turn_began_ns{0};  // of its event loop, or of the newest task; 0: it sleeps
+  Atomic<uint64_t> turn_began_ns{0};  // of its event loop, or of the newest task; 0: it sleeps,
+                                      // or does what woke it, which is no affair of heddle's
+  Atomic<uint64_t> slept_at_ns{0};
+  Atomic<uint64_t> idle_before_ns{0};  // how long its event loop had been idle then, in all
   Atomic<uint64_t> tasks_run{0};
   Atomic<uint64_t> busy_ns{0};  // in turns
 };
@@ -94,8 +99,9 @@ class IsolateSet {
 
   enum class Pushed : uint8_t {
     kDone,
-    kGrow,    // and the root should start another isolate
-    kClosed,  // it was not taken
+    kGrow,     // and the root should start another isolate
+    kClosed,   // it was not taken
+    kNoPlace,  // nor was this one: it is pinned to a place that the set may not fill
   };
   Pushed push(IsolateTask* task) noexcept;
   // True: it had not been started, and never will be.
@@ -115,14 +121,16 @@ class IsolateSet {
   void ask_to_kill(IsolateTask* task) noexcept;
 
   // The root's thread.
+  // If there are more, the last ones leave.
   void set_most(uint32_t most) noexcept;
   // A place for another isolate, which counts as starting from now on; -1: none is wanted.
   int32_t grow(uint32_t least) noexcept;
-  // One that has been idle for so long and has no task left is to be ended, unless so few are left;
-  // -1: none.
+  // One that is leaving, or has been idle for so long and so few are not left, and that has no task
+  // any more: it is to be ended. Each once; -1: none.
   int32_t shrink(uint64_t idle_ns, uint32_t least) noexcept;
-  // The isolate at that place has ended, or could not be started. Its tasks fail with `error`.
-  void lose(uint32_t place, const Value& error) noexcept;
+  // The isolate at that place has ended, or could not be started. Its tasks fail with `error`;
+  // answers how many.
+  size_t lose(uint32_t place, const Value& error) noexcept;
   int32_t take_kill() noexcept;
   // What waits fails with `error`: no isolate can be started.
   void fail_waiting(const Value& error) noexcept;
@@ -156,11 +164,12 @@ class IsolateSet {
     std::vector<Lane> lanes;  // one for each limiter; the empty ones go when they are found
   };
 
-  void note_queued(int32_t delta) noexcept;
   TaskQueue& queue_of(const IsolateTask& task) noexcept;
   static IsolateTask* first_in(Level* level, const Isolate& isolate) noexcept;
   IsolateTask* first_of(Isolate* isolate) noexcept;
   Isolate* choose_idle(const IsolateTask& task) noexcept;
+  void count_queued(const IsolateTask& task, int change) noexcept;
+  void make_surplus_leave() noexcept;
   int32_t place_to_fill(uint32_t least) noexcept;
   std::vector<IsolateTask*> empty_queues() noexcept;
 
@@ -169,6 +178,7 @@ class IsolateSet {
   uint32_t most_;
   bool is_closed_ = false;
   Atomic<uint32_t> queued_{0};  // not pinned; written under the lock
+  uint32_t pinned_ = 0;         // queued as well
   uint32_t starting_ = 0;
   uint32_t idle_ = 0;
   uint64_t last_isolate_ = 0;

@@ -79,7 +79,8 @@ napi_value js_spawn_task(napi_env env, napi_callback_info info) {
   }
   environment.note_started(task);
   const IsolateSet::Pushed pushed = task->set->push(task);
-  if (pushed == IsolateSet::Pushed::kClosed) environment.take_back(task);
+  const bool was_taken = pushed == IsolateSet::Pushed::kDone || pushed == IsolateSet::Pushed::kGrow;
+  if (!was_taken) environment.take_back(task);
   return make_number(env, static_cast<double>(pushed));
 }
 
@@ -166,15 +167,15 @@ napi_value js_take_kill(napi_env env, napi_callback_info info) {
   return make_number(env, call.environment->set_at(call.index(0))->take_kill());
 }
 
-// loseIsolate(index, place, mode, error): it has ended; so its tasks fail.
+// loseIsolate(index, place, mode, error): it has ended; so its tasks fail. Answers how many.
 napi_value js_lose_isolate(napi_env env, napi_callback_info info) {
   const SyncCall call(env, info);
   Value error;
   if (!read_value(call, static_cast<Mode>(call.index(2)), call.arguments[3], &error)) {
     return nullptr;
   }
-  call.environment->set_at(call.index(0))->lose(call.index(1), error);
-  return nullptr;
+  const size_t lost = call.environment->set_at(call.index(0))->lose(call.index(1), error);
+  return make_number(env, static_cast<double>(lost));
 }
 
 // failWaiting(index, mode, error): no isolate can be started for what waits.
@@ -245,7 +246,9 @@ napi_value js_next_task(napi_env env, napi_callback_info info) {
   napi_value values = nullptr;
   for (uint32_t i = 0; i <= kMaxArguments; ++i) {
     Value* const value = i < kMaxArguments ? &task->arguments[i] : &task->extra;
-    if (values == nullptr && value->kind() > ValueKind::kNumber) values = environment.values();
+    const bool is_quick =
+        value->kind() == ValueKind::kUndefined || value->kind() == ValueKind::kNumber;
+    if (values == nullptr && !is_quick) values = environment.values();
     entries[2 + i] = environment.write_value(*value, i, &offset, values);
     value->clear();
   }

@@ -10,11 +10,13 @@ namespace {
 constexpr uint64_t kTurnNs = 500'000;
 }
 
-void TaskRunner::join(std::shared_ptr<IsolateSet> set, uint32_t place, Mailbox* mailbox) {
+void TaskRunner::join(std::shared_ptr<IsolateSet> set, uint32_t place, Mailbox* mailbox,
+                      uv_loop_t* loop) {
   set_ = std::move(set);
   isolate_ = std::make_unique<Isolate>();
   isolate_->place = place;
   isolate_->mailbox = mailbox;
+  isolate_->loop = loop;
   set_->join(isolate_.get());
 }
 
@@ -61,9 +63,12 @@ void TaskRunner::note_turn(uint64_t now_ns) noexcept {
 
 void TaskRunner::note_sleep(uint64_t now_ns) noexcept {
   if (!isolate_) return;
+  isolate_->idle_before_ns.store_relaxed(uv_metrics_idle_time(isolate_->loop));
+  isolate_->slept_at_ns.store_relaxed(now_ns);
   isolate_->turn_began_ns.store_relaxed(0);
   const uint64_t busy = isolate_->busy_ns.load_relaxed();
-  isolate_->busy_ns.store_relaxed(busy + now_ns - std::exchange(awake_since_ns_, 0));
+  const uint64_t since = std::exchange(awake_since_ns_, 0);
+  if (since != 0) isolate_->busy_ns.store_relaxed(busy + now_ns - since);
 }
 
 void TaskRunner::end() noexcept {

@@ -12,7 +12,7 @@ class TaskRunner {
  public:
   bool has_joined() const noexcept { return set_ != nullptr; }
   IsolateSet* set() const noexcept { return set_.get(); }
-  void join(std::shared_ptr<IsolateSet> set, uint32_t place, Mailbox* mailbox);
+  void join(std::shared_ptr<IsolateSet> set, uint32_t place, Mailbox* mailbox, uv_loop_t* loop);
 
   // The next task, started; nullptr if there is none. After a while in one turn of the event loop
   // it asks for another turn instead, so that sockets and timers have theirs.
