@@ -15,6 +15,7 @@ import { rejected } from './refuse.js';
 import { follow, unfollow } from './signals.js';
 import type { Follower } from './signals.js';
 import type { TaskOptions } from './spawn-options.js';
+import { rejectedForCaller } from './stacks.js';
 import type { Starter } from './target.js';
 import type { Task } from './task.js';
 import { Waiters } from './waiters.js';
@@ -133,7 +134,7 @@ class Run<A extends unknown[], R> extends Queued implements Served<R>, Follower 
   failed(reason: unknown, isCancelled: boolean): void {
     // The rejection is the caller's own doing then, so nobody has to await it.
     if (isCancelled) this.promise.catch(ignore);
-    this.#end(rejected(reason));
+    this.#end(isCancelled ? rejected(reason) : rejectedForCaller(reason));
   }
 
   /** The same with a rejection that many share. */

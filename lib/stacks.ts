@@ -1,45 +1,30 @@
-// Where tasks were spawned, for the errors that they fail with.
-//
-// To look at the stack costs more than to run a task elsewhere, so a program that spawns a great
-// many gets it for a part of them only.
+// Who awaits a task, for the errors that come from another isolate: their stacks tell what happened
+// there, not on whose behalf.
 
-/** So many in such a time, 1 % of it at 6 us each. */
-const kMost = 16;
-const kWindowMs = 10;
-
-let windowEnds = 0;
-let left = 0;
-
-/** A place in the program; its stack is written out when it is read. */
-export interface Place {
-  readonly stack?: string;
-}
-
-/** Here; undefined if too many have asked lately. */
-export function placeOfSpawn(): Place | undefined {
-  const now = Date.now();
-  if (now >= windowEnds) {
-    windowEnds = now + kWindowMs;
-    left = kMost;
-  }
-  if (left === 0) return undefined;
-  left -= 1;
-  const place: Place = {};
-  Error.captureStackTrace(place, placeOfSpawn);
-  return place;
-}
-
+const kTurn = Promise.resolve();
 const ownFolder = new URL('.', import.meta.url).href;
 
-/** Adds to an error's stack where its task was spawned. */
-export function addPlace(error: unknown, place: Place | undefined): void {
-  if (place?.stack === undefined || !(error instanceof Error) || error.stack === undefined) return;
-  const frames = place.stack.split('\n').slice(1);
-  const first = frames.findIndex((frame) => !frame.includes(ownFolder));
-  if (first < 0) return;
-  const theirs = frames.slice(first).join('\n');
+/**
+ * Rejects with the error, when who awaits the promise that this is given to is at the end of its
+ * stack. V8 finds them from within a reaction that leads there, so looking costs nothing before.
+ */
+export async function rejectedForCaller(error: unknown): Promise<never> {
+  // In the first turn nobody waits for this promise yet.
+  await kTurn;
+  await kTurn;
+  addCaller(error);
+  throw error;
+}
+
+function addCaller(error: unknown): void {
+  if (!(error instanceof Error) || typeof error.stack !== 'string') return;
+  const here: { stack?: string } = {};
+  Error.captureStackTrace(here, rejectedForCaller);
+  const frames = here.stack!.split('\n').slice(1);
+  const theirs = frames.filter((frame) => !frame.includes(ownFolder));
+  if (theirs.length === 0) return;
   Object.defineProperty(error, 'stack', {
-    value: `${error.stack}\n    at -- spawned by --\n${theirs}`,
+    value: `${error.stack}\n    at -- awaited by --\n${theirs.join('\n')}`,
     configurable: true,
     writable: true,
   });

@@ -8,8 +8,7 @@ import { HeddleError, nativeError } from './errors.js';
 import { numbers, onTask, readValue, takeValue } from './mail.js';
 import { rejected } from './refuse.js';
 import { follow, unfollow } from './signals.js';
-import { addPlace, placeOfSpawn } from './stacks.js';
-import type { Place } from './stacks.js';
+import { rejectedForCaller } from './stacks.js';
 
 export type TaskState = 'runnable' | 'running' | 'waiting' | 'done' | 'failed' | 'cancelled';
 
@@ -62,7 +61,6 @@ export class TaskPromise<T> extends Promise<T> implements Task<T> {
   readonly #resolve: (value: unknown) => void;
   // Of a task of JavaScript.
   #keeper: TaskKeeper | undefined;
-  #place: Place | undefined;
 
   constructor(name: string) {
     super(capture as never);
@@ -105,10 +103,7 @@ export class TaskPromise<T> extends Promise<T> implements Task<T> {
     keeper?: TaskKeeper,
   ): Task<T> {
     const task = new TaskPromise<T>(name);
-    if (keeper !== undefined) {
-      task.#keeper = keeper;
-      task.#place = placeOfSpawn();
-    }
+    task.#keeper = keeper;
     if (signal?.aborted) {
       task.#giveSlot();
       task.#cancelled = [signal.reason];
@@ -181,8 +176,7 @@ export class TaskPromise<T> extends Promise<T> implements Task<T> {
       return;
     }
     this.#ending = 'failed';
-    addPlace(error, this.#place);
-    this.#rejectWith(error);
+    this.#resolve(rejectedForCaller(error));
   }
 
   #refuse(code: string): never {

@@ -1,5 +1,5 @@
 // Tasks of JavaScript: what goes to an isolate and what comes back, and the promise of it.
-import { alloc, background, Channel, HeddleError, move, Mutex, runtime, spawn } from 'heddle';
+import { alloc, background, Channel, HeddleError, move, Mutex, Pool, runtime, spawn } from 'heddle';
 import type { Context } from 'heddle';
 import { describe, expect, test } from 'vitest';
 import { tasks } from './fixtures/tasks.mjs';
@@ -271,6 +271,32 @@ describe('what cannot be cloned', () => {
 });
 
 describe('an error that a task throws', () => {
+  test('says at the end of its stack who awaits it', async () => {
+    const pool = new Pool((): number => {
+      throw new Error('in a pool');
+    });
+    async function handlesRequest(): Promise<void> {
+      await spawn((): number => {
+        throw new Error('alone');
+      });
+    }
+    async function asksPool(): Promise<void> {
+      await pool.run();
+    }
+    async function asksAll(): Promise<void> {
+      await Promise.all([spawn(() => 1), handlesRequest()]);
+    }
+    const callers: [() => Promise<void>, RegExp][] = [
+      [handlesRequest, /at .+at -- awaited by --\n {4}at (async )?handlesRequest/s],
+      [asksPool, /at .+at -- awaited by --\n {4}at (async )?asksPool/s],
+      [asksAll, /awaited by --\n {4}at (async )?handlesRequest.+Promise\.all.+ asksAll/s],
+    ];
+    for (const [caller, stack] of callers) {
+      expect(((await rejectionOf(caller())) as Error).stack).toMatch(stack);
+    }
+    await pool.close();
+  });
+
   test('arrives with class, code, cause, own properties and the stack of the isolate', async () => {
     const error = (await rejectionOf(spawn(tasks.fail))) as RangeError & Record<string, unknown>;
     expect(error).toBeInstanceOf(Error);

@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { outputOf, root, runNode, runScript } from '../lib/support.js';
+import { outputOf, runNode, runScript } from '../lib/support.js';
 
 const kFixtures = new URL('../lib/fixtures/', import.meta.url).href;
 const kImports = `
