@@ -101,6 +101,7 @@ function readBytes(): object {
 
 function makeError(name: string, message: string): Error {
   if (name === 'HeddleError') return reviveError('ERR_HEDDLE_VALUE', message); // its code follows
+  if (name === 'AggregateError') return new AggregateError([], message); // so do its errors
   return new (kErrors[name] ?? Error)(message);
 }
 
@@ -122,7 +123,7 @@ function readError(): Error {
   const own: Record<string, unknown> = {};
   readProperties(own);
   for (const key of Object.keys(own)) {
-    const enumerable = key !== 'cause';
+    const enumerable = key !== 'cause' && !(key === 'errors' && error instanceof AggregateError);
     const value = own[key];
     Object.defineProperty(error, key, { value, enumerable, configurable: true, writable: true });
   }

@@ -152,8 +152,20 @@ function writeError(error: Error): void {
   const own: Record<string, unknown> = {};
   for (const key of Object.keys(error)) own[key] = (error as never)[key];
   if ('cause' in error) own['cause'] = error.cause;
+  if (error instanceof AggregateError) own['errors'] = error.errors;
   writeProperties(own);
 }
+
+// What structuredClone refuses as well, or would arrive without what it is.
+const kUncloneable = [
+  Promise,
+  WeakMap,
+  WeakSet,
+  WeakRef,
+  SharedArrayBuffer,
+  MessagePort,
+  AbortSignal,
+];
 
 function writeObject(value: object): void {
   if (isWrittenAgain(value)) return;
@@ -212,13 +224,7 @@ function writeObject(value: object): void {
     out[end++] = Tag.regExp;
     writeString(value.source);
     writeString(value.flags);
-  } else if (
-    value instanceof Promise ||
-    value instanceof WeakMap ||
-    value instanceof WeakSet ||
-    value instanceof WeakRef ||
-    value instanceof SharedArrayBuffer
-  ) {
+  } else if (kUncloneable.some((each) => value instanceof each)) {
     refuse(value);
   } else {
     out[end++] = Tag.object;

@@ -114,7 +114,7 @@ export const errorCodes = {
   },
   ERR_HEDDLE_LOAD: {
     cause: 'the native addon could not be loaded',
-    remedy: 'run `npm run build`, or install on Linux x64 or arm64',
+    remedy: 'run `npm run build`, or install on Linux x64 or arm64; keep heddle out of bundles',
   },
 } as const;
 

@@ -268,6 +268,15 @@ describe('the shape of data', () => {
 });
 
 describe('errors', () => {
+  test('of several kinds in one keep each', () => {
+    const several = new AggregateError([new TypeError('one'), { two: 2 }], 'several');
+    const arrived = pass(several);
+    expect(arrived).toBeInstanceOf(AggregateError);
+    expect(arrived.errors[0]).toBeInstanceOf(TypeError);
+    expect(arrived.errors).toEqual([new TypeError('one'), { two: 2 }]);
+    expect(Object.keys(arrived)).toEqual([]);
+  });
+
   const kErrors = [
     new Error('plain'),
     new TypeError('type'),
@@ -360,6 +369,8 @@ describe('what cannot be cloned is refused with the path to it', () => {
     ['value.w, got an instance of WeakSet', { w: new WeakSet() }],
     ['value.w, got an instance of WeakRef', { w: new WeakRef({}) }],
     ['value.s, got an instance of SharedArrayBuffer', { s: new SharedArrayBuffer(8) }],
+    ['value.p, got an instance of MessagePort', { p: new MessageChannel().port1 }],
+    ['value.s, got an instance of AbortSignal', { s: new AbortController().signal }],
     ['value.d, got an instance of ArrayBuffer whose memory was transferred', { d: detached }],
     ['value.d, got an instance of Uint8Array whose memory was transferred', { d: stale }],
     ['value.d, got an instance of DataView whose memory was transferred', { d: staleView }],
