@@ -115,7 +115,7 @@ TaskQueue& IsolateSet::queue_of(const IsolateTask& task) noexcept {
   return lanes.back().queue;
 }
 
-Isolate* IsolateSet::choose_idle(const IsolateTask& task) noexcept {
+Mailbox* IsolateSet::wake_idle(const IsolateTask& task) noexcept {
   if (idle_ == 0) return nullptr;
   Isolate* chosen = nullptr;
   if (task.pin != kNoPin) {
@@ -136,15 +136,34 @@ Isolate* IsolateSet::choose_idle(const IsolateTask& task) noexcept {
       }
     }
   }
-  if (chosen != nullptr) {
-    chosen->is_idle = false;
-    --idle_;
-  }
-  return chosen;
+  return wake(chosen);
 }
 
+// Its mailbox, which outlives it.
+Mailbox* IsolateSet::wake(Isolate* isolate) noexcept {
+  if (isolate == nullptr) return nullptr;
+  isolate->is_idle = false;
+  --idle_;
+  return isolate->mailbox;
+}
+
+// For one that was woken and will take nothing.
+Mailbox* IsolateSet::wake_another() noexcept {
+  if (queued_.load_relaxed() == 0 || idle_ == 0) return nullptr;
+  for (const Place& place : places_) {
+    if (place.isolate != nullptr && place.isolate->is_idle) return wake(place.isolate);
+  }
+  return nullptr;
+}
+
+namespace {
+void ask_for_tasks(Mailbox* mailbox) noexcept {
+  if (mailbox != nullptr) mailbox->ask(Want::kTasks);
+}
+}  // namespace
+
 IsolateSet::Pushed IsolateSet::push(IsolateTask* task) noexcept {
-  Isolate* to_wake = nullptr;
+  Mailbox* to_wake = nullptr;
   bool grow = false;
   {
     LockGuard guard(lock_);
@@ -154,10 +173,10 @@ IsolateSet::Pushed IsolateSet::push(IsolateTask* task) noexcept {
     task->number = ++last_task_;
     queue_of(*task).push(task);
     count_queued(*task, 1);
-    to_wake = choose_idle(*task);
+    to_wake = wake_idle(*task);
     if (to_wake == nullptr) grow = place_to_fill(0) >= 0;
   }
-  if (to_wake != nullptr) to_wake->mailbox->ask(Want::kTasks);
+  ask_for_tasks(to_wake);
   return grow ? Pushed::kGrow : Pushed::kDone;
 }
 
@@ -202,6 +221,7 @@ void IsolateSet::count_queued(const IsolateTask& task, int change) noexcept {
 }
 
 void IsolateSet::leave(Isolate* isolate, std::vector<IsolateTask*> started) noexcept {
+  Mailbox* to_wake = nullptr;
   {
     LockGuard guard(lock_);
     if (isolate->is_idle) --idle_;
@@ -209,7 +229,9 @@ void IsolateSet::leave(Isolate* isolate, std::vector<IsolateTask*> started) noex
     place.isolate = nullptr;
     place.state = Place::State::kEnded;
     if (!is_closed_) place.orphans.swap(started);
+    to_wake = wake_another();
   }
+  ask_for_tasks(to_wake);
   // The root has gone already, so nobody will say why.
   for (IsolateTask* task : started) fail_task(task);
 }
@@ -256,21 +278,26 @@ void IsolateSet::note_ended(Isolate* isolate, const IsolateTask& task) noexcept 
 }
 
 IsolateTask* IsolateSet::take(Isolate* isolate, uint64_t now_ns) noexcept {
-  LockGuard guard(lock_);
-  IsolateTask* const task = first_of(isolate);
-  if (task == nullptr) {
+  Mailbox* to_wake = nullptr;
+  {
+    LockGuard guard(lock_);
+    IsolateTask* const task = first_of(isolate);
+    if (task != nullptr) {
+      if (isolate->is_idle) --idle_;
+      isolate->is_idle = false;
+      if (task->limiter != 0) ++started_of(isolate, task->limiter);
+      task->is_started = true;
+      task->isolate_number = isolate->number;
+      task->started_ns.store_relaxed(now_ns);
+      return task;
+    }
     if (!isolate->is_idle && !isolate->is_leaving) ++idle_;
     isolate->is_idle = !isolate->is_leaving;
     isolate->idle_since_ns = now_ns;
-    return nullptr;
+    if (isolate->is_leaving) to_wake = wake_another();
   }
-  if (isolate->is_idle) --idle_;
-  isolate->is_idle = false;
-  if (task->limiter != 0) ++started_of(isolate, task->limiter);
-  task->is_started = true;
-  task->isolate_number = isolate->number;
-  task->started_ns.store_relaxed(now_ns);
-  return task;
+  ask_for_tasks(to_wake);
+  return nullptr;
 }
 
 void IsolateSet::set_most(uint32_t most) noexcept {

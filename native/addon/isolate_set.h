@@ -167,7 +167,9 @@ class IsolateSet {
   TaskQueue& queue_of(const IsolateTask& task) noexcept;
   static IsolateTask* first_in(Level* level, const Isolate& isolate) noexcept;
   IsolateTask* first_of(Isolate* isolate) noexcept;
-  Isolate* choose_idle(const IsolateTask& task) noexcept;
+  Mailbox* wake_idle(const IsolateTask& task) noexcept;
+  Mailbox* wake(Isolate* isolate) noexcept;
+  Mailbox* wake_another() noexcept;
   void count_queued(const IsolateTask& task, int change) noexcept;
   void make_surplus_leave() noexcept;
   int32_t place_to_fill(uint32_t least) noexcept;
