@@ -109,12 +109,17 @@ export interface Ended {
   readonly stderr: string;
 }
 
+const kMostMsOfProcess = 170_000;
+
 /** Runs a program file, or Node's own options, in a process of its own until it has ended. */
 export async function runNode(args: readonly string[], environment = {}): Promise<Ended> {
   const child = startProcess(process.execPath, args, {
     cwd: root,
     env: { ...process.env, NO_COLOR: '1', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
+    // One that hangs must not outlive its test, however long that may take.
+    timeout: kMostMsOfProcess,
+    killSignal: 'SIGKILL',
   });
   const [stdout, stderr, ended] = await Promise.all([
     text(child.stdout),
