@@ -11,8 +11,9 @@ import { warmText } from './tasks.js';
 
 const kMostPerIsolate = 2 ** 31 - 1;
 // Runs that wait in the isolates' queue, so that they find the next one without waiting for this
-// isolate: as many as they do while it wakes up, if each takes some microseconds.
-const kAhead = 16;
+// isolate: as many as they do while it wakes up, if each takes some microseconds. 10,000 runs of
+// 22 us: 44 us each with 16, 38 with 64 and with more.
+const kAhead = 64;
 
 let lastLimiter = 0;
 

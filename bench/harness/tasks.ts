@@ -28,6 +28,7 @@ const kJobs = 64;
 const kJobsInFlight = 8;
 const kRounds = 3;
 const kLeastAtOnce = 500;
+const kWarmUp = 8 * 2 ** 20; // bytes
 
 /** `width` tasks at any time, until `total` are done. Answers ms. */
 async function keepInFlight(
@@ -63,10 +64,9 @@ async function inFlight(pool: TaskPool, { width, leastMs }: Params): Promise<Out
   return { perSecond: (done * 1e3) / ms };
 }
 
-async function hot(pool: TaskPool, { n }: Params): Promise<Output> {
-  const body = (): Promise<unknown> => pool.run();
-  await keepInFlight(1, Number(n) / 3, body);
-  return { us: ((await keepInFlight(1, Number(n), body)) * 1e3) / Number(n) };
+async function hot(pool: TaskPool, { leastMs }: Params): Promise<Output> {
+  const { perSecond } = await inFlight(pool, { width: 1, leastMs: Number(leastMs) });
+  return { us: 1e6 / Number(perSecond) };
 }
 
 // The threads are to be cold, not the code. And the median, since one time slice of somebody else
@@ -88,7 +88,7 @@ async function bytes(pool: TaskPool, { n, size }: Params): Promise<Output> {
     const answer = await pool.give(pool.bytes(Number(size)).fill(i));
     if (answer !== size) throw new Error(`expected ${size} bytes, got ${String(answer)}`);
   };
-  await keepInFlight(1, Number(n) / 3, body);
+  await keepInFlight(1, Math.max(Number(n) / 3, kWarmUp / Number(size)), body);
   return { us: ((await keepInFlight(1, Number(n), body)) * 1e3) / Number(n) };
 }
 

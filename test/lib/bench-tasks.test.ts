@@ -154,7 +154,7 @@ describe.skipIf(missing !== undefined)('answers right, and ends:', () => {
     const many = { ...one, each: 512 };
     const table: [Params, string][] = [
       [{ ...many, what: 'inFlight', task: 'empty', width: 4, leastMs: 10 }, 'perSecond'],
-      [{ ...one, what: 'hot', task: 'empty', n: 30 }, 'us'],
+      [{ ...one, what: 'hot', task: 'empty', leastMs: 10 }, 'us'],
       [{ ...one, what: 'cold', task: 'empty', n: 3 }, 'us'],
       [{ ...one, what: 'bytes', task: 'length', n: 6, size: 65_536 }, 'us'],
       [{ ...many, what: 'job', task: 'countPaid' }, 'ms'],
