@@ -1,11 +1,9 @@
 // FEATURES E1: one unit of concurrency per request, or a pool of a few.
 import { kNpmPeers } from '../harness/types.js';
 import type { Entrant, Group, Params, Plan, Scenario } from '../harness/types.js';
-import { absent } from './entrants.js';
 
 const kThreads = 2_000;
 const kWorkers = 20;
-const kSlow = ['pthread', 'node worker', 'workerpool'];
 
 function entrant(impl: string, peer: Entrant['peer'], params: Params, most: number): Entrant {
   const n = Math.min(most, Number(params['n']));
@@ -20,7 +18,7 @@ const kMetrics = [
   { text: 'units created', better: 'lower', key: 'units', whole: true },
 ] as const;
 
-function group(n: number, leftOut: readonly string[] = []): Group {
+function group(n: number): Group {
   const isolates = { way: 'isolates', n };
   const row = (impl: string, peer: Entrant['peer'], params: Params, most = n): Entrant =>
     entrant(impl, peer, { ...params, n }, most);
@@ -35,12 +33,7 @@ function group(n: number, leftOut: readonly string[] = []): Group {
     row('node worker', 'worker', { way: 'workers' }, kWorkers),
     row('js promise', 'promise', { way: 'promises' }),
   ];
-  return {
-    n,
-    metrics: kMetrics,
-    entrants: entrants.filter(({ impl }) => !leftOut.includes(impl)),
-    absent: leftOut.map((impl) => absent(impl, 'n=10,000 says as much, in less time')),
-  };
+  return { n, metrics: kMetrics, entrants };
 }
 
 export const pool: Scenario = {
@@ -58,8 +51,6 @@ export const pool: Scenario = {
   counts: 'requests',
   takesN: true,
   groups(plan: Plan): Group[] {
-    if (plan.n !== undefined) return [group(plan.n)];
-    const small = group(10_000);
-    return plan.quick ? [small] : [small, group(100_000, kSlow)];
+    return [group(plan.n ?? 10_000)];
   },
 };
