@@ -107,14 +107,19 @@ TEST_CASE("one processor runs fibers in the order of their spawning") {
   for (bool from_outside : {true, false}) {
     Scheduler scheduler(with_processors(1));
     std::vector<uint32_t> order;
+    // While the processor is busy all of them gather in one queue: had it taken only some, its turn
+    // for the global queue would come before the rest of these.
+    Countdown is_busy(1);
     Countdown let_go(1);
     const auto spawn_all = [&] {
       for (uint32_t i = 0; i < kCount; ++i) spawn(scheduler, [&order, i] { order.push_back(i); });
     };
     spawn(scheduler, [&] {
+      is_busy.arrive();
       let_go.wait();
       if (!from_outside) spawn_all();
     });
+    is_busy.wait();
     if (from_outside) spawn_all();
     let_go.arrive();
     finish(scheduler);
