@@ -190,6 +190,8 @@ export interface Binding {
   functionId(text: string): number;
   functionText(id: number): string;
   /** How it was taken: a {@link Pushed}. */
+  /** Of a limiter; no other isolate has it. */
+  newLimiter(): number;
   spawnTask(
     set: number,
     slot: number,
@@ -214,6 +216,7 @@ export interface Binding {
   setMost(set: number, most: number): void;
   /** The place of an isolate that is to be started or ended; -1: none. */
   growSet(set: number, least: number): number;
+  replaceLate(set: number): void;
   shrinkSet(set: number, idleMs: number, least: number): number;
   takeKill(set: number): number;
   askToGrow(set: number): void;

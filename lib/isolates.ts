@@ -16,8 +16,11 @@ import { give, givenMode } from './waits.js';
 
 /** What isolates of one's own are started with; as of a Worker. */
 export interface IsolateOptions {
+  /** Limits of each, as of a Worker. Default: those of Node. */
   resourceLimits?: ResourceLimits;
+  /** The environment variables there. Default: those of the process. */
   env?: NodeJS.ProcessEnv;
+  /** The options of Node there. Default: those of the process. */
   execArgv?: string[];
 }
 
@@ -85,7 +88,6 @@ export class IsolateSet {
     if (!this.#isRoot || this.#isClosed) return;
     binding.setMost(this.index, most);
     this.#look();
-    this.grow();
   }
 
   /** So many are kept, however long they have been idle. */
@@ -225,9 +227,12 @@ export class IsolateSet {
     settleLocal();
   }
 
+  /** Those that are not needed are ended; those that do not come for tasks get others beside them. */
   #look(): void {
     const next = (): number => binding.shrinkSet(this.index, this.idleMs, this.#least);
     for (let place = next(); place >= 0; place = next()) void this.#end(place);
+    binding.replaceLate(this.index);
+    this.grow();
   }
 }
 
@@ -280,7 +285,7 @@ onWant(Want.manage, () => {
 });
 
 let shared: IsolateSet | undefined;
-let wantedIsolates = 0;
+let wantedIsolates = Math.min(availableParallelism(), kMostIsolates);
 
 /** The one that tasks go to: this isolate's own, or that which it belongs to. */
 export function sharedSet(): IsolateSet {
@@ -296,7 +301,7 @@ export function joinSet({ set, place }: IsolateRole): boolean {
 }
 
 export function isolateCount(): number {
-  return wantedIsolates === 0 ? Math.min(availableParallelism(), kMostIsolates) : wantedIsolates;
+  return wantedIsolates;
 }
 
 export function setIsolateCount(count: unknown): void {

@@ -131,10 +131,16 @@ class Run<A extends unknown[], R> extends Queued implements Served<R>, Follower 
     this.#end(value);
   }
 
+  /** Its task has failed. */
   failed(reason: unknown, isCancelled: boolean): void {
     // The rejection is the caller's own doing then, so nobody has to await it.
     if (isCancelled) this.promise.catch(ignore);
     this.#end(isCancelled ? rejected(reason) : rejectedForCaller(reason));
+  }
+
+  /** It has never begun. */
+  refused(reason: unknown): void {
+    this.#end(rejected(reason));
   }
 
   /** The same with a rejection that many share. */
@@ -167,6 +173,8 @@ export class PoolCore<A extends unknown[], R> {
   readonly #settings: CoreSettings;
   #concurrency: number;
   #limit = 0;
+  // What the isolates had room for when the limit was taken.
+  #room = 0;
   // Of those that have been handed over and wait for an isolate.
   #ahead = 0;
   readonly #water: WaterLevel | undefined;
@@ -211,7 +219,8 @@ export class PoolCore<A extends unknown[], R> {
     const share = this.#water?.share ?? 1;
     const { least, isolates, queueLength, dropsOldest } = this.#settings;
     const wanted = Math.max(Math.floor(this.#concurrency * share), least, 1);
-    this.#limit = Math.min(wanted, isolates.room);
+    this.#room = isolates.room;
+    this.#limit = Math.min(wanted, this.#room);
     // The oldest of the queue can be dropped only while it is in this one.
     this.#ahead = dropsOldest ? 0 : Math.min(isolates.ahead(this.#limit), queueLength);
     this.fill();
@@ -228,6 +237,11 @@ export class PoolCore<A extends unknown[], R> {
       this.#concurrency,
       inUse.map(({ startedMs }) => startedMs),
     );
+  }
+
+  // There may be other isolates than before.
+  #adaptToRoom(): void {
+    if (this.#settings.isolates.room !== this.#room) this.#adapt();
   }
 
   get hasPlace(): boolean {
@@ -261,6 +275,7 @@ export class PoolCore<A extends unknown[], R> {
       }
       run.follow(settings);
     }
+    this.#adaptToRoom();
     if (this.hasPlace && this.queue.size === 0) this.#startRun(run, run.calledMs);
     else this.#enqueue(run);
     return run.promise;
@@ -275,13 +290,13 @@ export class PoolCore<A extends unknown[], R> {
     const problem = `${title}: expected room in its queue of ${queueLength}, got a full one`;
     if (!dropsOldest) {
       this.meter.rejected += 1;
-      run.failed(new HeddleError('ERR_HEDDLE_QUEUE_FULL', problem), false);
+      run.refused(new HeddleError('ERR_HEDDLE_QUEUE_FULL', problem));
       return;
     }
     const dropped = this.queue.shiftLeast(run.priority);
     if (dropped !== undefined) this.queue.push(run);
     this.meter.dropped += 1;
-    (dropped ?? run).failed(new HeddleError('ERR_HEDDLE_DROPPED', problem), false);
+    (dropped ?? run).refused(new HeddleError('ERR_HEDDLE_DROPPED', problem));
   }
 
   /** A queued run is cancelled. */
@@ -317,7 +332,7 @@ export class PoolCore<A extends unknown[], R> {
       run.place = this.start(run.args, run, timeMs, run.context, run.priority);
     } catch (refusal) {
       this.meter.failed += 1;
-      run.failed(refusal, false);
+      run.refused(refusal);
     }
   }
 
@@ -358,6 +373,7 @@ export class PoolCore<A extends unknown[], R> {
       else this.meter.failed += 1;
       served.failed(outcome, isCancelled);
     }
+    this.#adaptToRoom();
     this.fill();
     if (this.running === 0) this.#rest();
   };

@@ -1,5 +1,5 @@
 // The isolates of a pool: those that all share, or its own if it asks for limits or an environment.
-import { binding } from './binding.js';
+import { binding, role } from './binding.js';
 import { refuse, wholeNumber } from './refuse.js';
 import { isolateCount, IsolateSet, kMostIsolates, sharedSet } from './isolates.js';
 import type { IsolateOptions, IsolateStats } from './isolates.js';
@@ -14,8 +14,6 @@ const kMostPerIsolate = 2 ** 31 - 1;
 // isolate: as many as they do while it wakes up, if each takes some microseconds. 10,000 runs of
 // 22 us: 44 us each with 16, 38 with 64 and with more.
 const kAhead = 64;
-
-let lastLimiter = 0;
 
 function ownOptions({ resourceLimits, env, execArgv }: PoolOptions): IsolateOptions | undefined {
   const options: IsolateOptions = {};
@@ -40,7 +38,7 @@ export class PoolIsolates {
   readonly #target: ReturnType<typeof taskTarget>;
   readonly #own: IsolateOptions | undefined;
   readonly limiter: Limiter;
-  readonly #concurrency: number;
+  #concurrency: number;
   readonly #least: number;
   readonly #idleMs: number | undefined;
   #set: IsolateSet | undefined;
@@ -55,8 +53,7 @@ export class PoolIsolates {
     if (idleTimeout !== undefined) wholeNumber(idleTimeout, 'idleTimeout', 0, kMostMs);
     this.#idleMs = idleTimeout;
     wholeNumber(perIsolate, 'perIsolate', 1, kMostPerIsolate);
-    lastLimiter += 1;
-    this.limiter = { id: lastLimiter, mostStarted: perIsolate };
+    this.limiter = { id: binding.newLimiter(), mostStarted: perIsolate };
     if (this.#target === undefined && this.#own !== undefined) {
       refuse(Object.keys(this.#own)[0]!, 'nothing beside a kernel, which runs on fibers', target);
     }
@@ -78,14 +75,21 @@ export class PoolIsolates {
     return this.#set;
   }
 
+  /** How many isolates so many runs need. */
   get #most(): number {
     const places = Math.ceil(this.#concurrency / this.limiter.mostStarted);
-    return Math.min(places, this.#own === undefined ? isolateCount() : kMostIsolates);
+    return Math.min(places, this.areOwn ? kMostIsolates : isolateCount());
   }
 
-  /** How many runs its isolates have room for. */
+  set concurrency(count: number) {
+    this.#concurrency = count;
+    if (this.areOwn && this.#set !== undefined) this.#set.most = this.#most;
+  }
+
+  /** How many runs its isolates have room for; in a task, which knows only its own, any number. */
   get room(): number {
-    return this.#target === undefined ? Infinity : this.#most * this.limiter.mostStarted;
+    if (this.#target === undefined || (role !== undefined && !this.areOwn)) return Infinity;
+    return (this.areOwn ? this.#most : isolateCount()) * this.limiter.mostStarted;
   }
 
   /**
@@ -93,7 +97,7 @@ export class PoolIsolates {
    * isolates that keep them from it.
    */
   ahead(most: number): number {
-    return most < this.room || this.#target === undefined ? 0 : kAhead;
+    return most < this.room ? 0 : kAhead;
   }
 
   async warm(): Promise<void> {

@@ -1,6 +1,5 @@
 // Pools: what a user sees of them, and the checks of what they are given.
 import { availableParallelism } from 'node:os';
-import type { ResourceLimits } from 'node:worker_threads';
 import { Context } from './context.js';
 import { describe, HeddleError } from './errors.js';
 import { PoolCore } from './pool-core.js';
@@ -12,7 +11,7 @@ import { kMostPriority } from './pool-queue.js';
 import { refuse, wholeNumber } from './refuse.js';
 import { checkSignal, signalOf } from './signals.js';
 import type { WaitOptions } from './signals.js';
-import type { IsolateStats } from './isolates.js';
+import type { IsolateOptions, IsolateStats } from './isolates.js';
 import { PoolIsolates } from './pool-isolates.js';
 import type { TaskOptions } from './spawn-options.js';
 import { isStream, isTarget, starterOf, targetError } from './target.js';
@@ -25,7 +24,8 @@ const kMostMs = 2 ** 31 - 1;
 const kDefaultQueue = 1024;
 const kDefaultCloseMs = 10_000;
 
-export interface PoolOptions {
+/** With `resourceLimits`, `env` or `execArgv` it has isolates of its own. */
+export interface PoolOptions extends IsolateOptions {
   /** The most runs in progress, 1 to 2³¹−1. Default: `os.availableParallelism()`. */
   concurrency?: number;
   /** What remains of it when little is to be done or memory is short. Default: 1. */
@@ -52,12 +52,6 @@ export interface PoolOptions {
    * tasks that compute; more for those that mostly wait.
    */
   perIsolate?: number;
-  /** Limits of its isolates, as of a Worker. With this, `env` or `execArgv` it has its own ones. */
-  resourceLimits?: ResourceLimits;
-  /** The environment variables in its isolates. Default: those of the process. */
-  env?: NodeJS.ProcessEnv;
-  /** The options of Node in its isolates. Default: those of the process. */
-  execArgv?: string[];
   /** Its own isolates end after so many milliseconds without work. Default: 10 000. */
   idleTimeout?: number;
   adapt?: {
@@ -224,7 +218,8 @@ export class Pool<A extends unknown[], R> implements AsyncDisposable {
 
   set concurrency(count: number) {
     const least = Math.max(this.#least, 1);
-    this.#core.concurrency = wholeNumber(count, 'concurrency', least, kMostRuns);
+    this.#isolates.concurrency = wholeNumber(count, 'concurrency', least, kMostRuns);
+    this.#core.concurrency = count;
   }
 
   get closed(): boolean {

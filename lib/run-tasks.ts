@@ -13,12 +13,10 @@ import { whileLoading } from './loading.js';
 import { entries, onWant, readValue, settleLocal, Want } from './mail.js';
 import type { Extra } from './spawn-task.js';
 import { sendAll } from './stream.js';
-import { definedTask, readFunction, readWarm } from './tasks.js';
+import { definedTask, kDirect, readFunction, readWarm } from './tasks.js';
 import type { TaskFn } from './tasks.js';
 import { registerTsx } from './tsx.js';
 import { give, givenMode, kResolved, Mode, settleGiven } from './waits.js';
-
-const kMostDirect = 3;
 
 const kLate = new Arrived(-1);
 
@@ -59,8 +57,8 @@ function readCall(): Call {
   if (count > 0) args.push(readValue(entries[2]!, 0));
   if (count > 1) args.push(readValue(entries[3]!, 1));
   if (count > 2) args.push(readValue(entries[4]!, 2));
-  const extra = readValue(entries[5]!, kMostDirect) as Extra | undefined;
-  if (extra?.arguments !== undefined) args.push(...extra.arguments.slice(kMostDirect));
+  const extra = readValue(entries[5]!, kDirect) as Extra | undefined;
+  if (extra?.arguments !== undefined) args.push(...extra.arguments.slice(kDirect));
   return { args, extra };
 }
 

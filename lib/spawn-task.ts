@@ -6,13 +6,14 @@ import { describe } from './errors.js';
 import { inlineFunction } from './inline.js';
 import { IsolateSet, kMostIsolates, sharedSet } from './isolates.js';
 import { refuseWhileLoading } from './loading.js';
+import { kMostPriority } from './pool-queue.js';
 import { refuse, wholeNumber } from './refuse.js';
 import { kMostMs, nameOf, signalFor } from './spawn-options.js';
 import type { TaskOptions } from './spawn-options.js';
 import { closeQuietly, newStream, withStream } from './stream.js';
 import { TaskPromise } from './task.js';
 import type { Task, TaskKeeper } from './task.js';
-import { inlineText, isGenerator, ModuleTask } from './tasks.js';
+import { inlineText, isGenerator, kDirect, ModuleTask } from './tasks.js';
 import { give, givenMode, settleGiven } from './waits.js';
 
 /** What travels beside the arguments. */
@@ -60,7 +61,6 @@ export function taskTarget(target: unknown): Target | undefined {
 }
 
 const kNone = -1;
-const kMostPriority = 100;
 
 /** Options that were read; may be used for many tasks. */
 export interface Plan {
@@ -119,7 +119,6 @@ export function readPlan(options: TaskOptions, limiter?: Limiter): Plan {
   };
 }
 
-const kDirect = 3;
 const kNotHere = new Array<undefined>(kDirect).fill(undefined);
 
 function extraOf(
@@ -146,7 +145,7 @@ function begin(
   if (set.isClosed) return 'ERR_HEDDLE_SHUT_DOWN';
   const count = Math.min(args.length, kDirect);
   const last = extra === undefined ? count - 1 : kDirect;
-  const name = target.name === '' ? 'task' : target.name;
+  const { name } = target;
   let pushed: number = Pushed.closed;
   let first: unknown, second: unknown, third: unknown, fourth: unknown;
   let modes = 0; // 4 bits each

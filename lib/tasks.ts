@@ -54,6 +54,9 @@ export class ModuleTask {
   }
 }
 
+/** How many arguments travel by themselves; the others together. */
+export const kDirect = 3;
+
 const kSeparator = '\n';
 const kModule = 'm';
 const kInline = 'i';
@@ -64,7 +67,7 @@ function moduleText(url: string, name: string): string {
 }
 
 export function inlineText(name: string, source: string): string {
-  return `${kInline}${name}${kSeparator}${source}`;
+  return `${kInline}${JSON.stringify(name)}${kSeparator}${source}`; // it may have lines of its own
 }
 
 /** Of a task that only loads another one's function. */
@@ -89,7 +92,7 @@ export function readFunction(text: string): FunctionText {
   const [first, second] = [text.slice(1, end), text.slice(end + 1)];
   return text.startsWith(kModule)
     ? { url: first, name: second, source: '' }
-    : { url: undefined, name: first, source: second };
+    : { url: undefined, name: JSON.parse(first) as string, source: second };
 }
 
 const defined = new Map<string, ModuleTask>();

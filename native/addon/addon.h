@@ -42,6 +42,7 @@ napi_value js_adopt_handle(napi_env env, napi_callback_info info);
 // js_isolates.cc
 napi_value js_function_id(napi_env env, napi_callback_info info);
 napi_value js_function_text(napi_env env, napi_callback_info info);
+napi_value js_new_limiter(napi_env env, napi_callback_info info);
 napi_value js_spawn_task(napi_env env, napi_callback_info info);
 napi_value js_cancel_task(napi_env env, napi_callback_info info);
 napi_value js_task_age(napi_env env, napi_callback_info info);
@@ -51,6 +52,7 @@ napi_value js_set_number(napi_env env, napi_callback_info info);
 napi_value js_set_most(napi_env env, napi_callback_info info);
 napi_value js_grow_set(napi_env env, napi_callback_info info);
 napi_value js_ask_to_grow(napi_env env, napi_callback_info info);
+napi_value js_replace_late(napi_env env, napi_callback_info info);
 napi_value js_shrink_set(napi_env env, napi_callback_info info);
 napi_value js_take_kill(napi_env env, napi_callback_info info);
 napi_value js_lose_isolate(napi_env env, napi_callback_info info);

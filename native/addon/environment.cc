@@ -89,43 +89,47 @@ napi_value Environment::values() const noexcept {
   return values;
 }
 
-TaskRecord* Environment::take_record(uint32_t slot) {
-  TaskRecord* record = free_records_;
-  if (record != nullptr) {
-    free_records_ = static_cast<TaskRecord*>(record->next);
-    --free_count_;
-    // A burst of tasks is more than the cache holds: the next one is there when it is wanted.
-    arch::prefetch_for_write(free_records_);
-  } else {
-    record = new TaskRecord;
-    record->mailbox = mailbox_;
-  }
+TaskRecord* Environment::RecordList::take() noexcept {
+  TaskRecord* const record = first;
+  if (record == nullptr) return nullptr;
+  first = static_cast<TaskRecord*>(record->next);
+  --count;
+  // A burst of tasks is more than the cache holds: the next one is there when it is wanted.
+  arch::prefetch_for_write(first);
+  return record;
+}
+
+void Environment::RecordList::give(TaskRecord* record) noexcept {
+  record->next = first;
+  first = record;
+  ++count;
+}
+
+void Environment::RecordList::keep(uint32_t most) noexcept {
+  while (count > most) destroy_record(take());
+}
+
+void Environment::prepare(TaskRecord* record, uint32_t slot) noexcept {
+  record->mailbox = mailbox_;
   record->slot = slot;
   record->holds_loop = true;
+}
+
+TaskRecord* Environment::take_record(uint32_t slot) {
+  TaskRecord* record = free_records_.take();
+  if (record == nullptr) record = new TaskRecord;
+  prepare(record, slot);
   return record;
 }
 
 void Environment::give_record(TaskRecord* record) noexcept {
   record->reset();
-  if (record->is_isolate_task) {
-    record->next = free_isolate_tasks_;
-    free_isolate_tasks_ = record;
-    ++free_isolate_task_count_;
-  } else {
-    record->next = free_records_;
-    free_records_ = record;
-    ++free_count_;
-  }
+  (record->is_isolate_task ? free_isolate_tasks_ : free_records_).give(record);
 }
 
 void Environment::keep_records(uint32_t count) noexcept {
-  for (; free_count_ > count; --free_count_) {
-    destroy_record(std::exchange(free_records_, static_cast<TaskRecord*>(free_records_->next)));
-  }
-  for (; free_isolate_task_count_ > count; --free_isolate_task_count_) {
-    destroy_record(
-        std::exchange(free_isolate_tasks_, static_cast<TaskRecord*>(free_isolate_tasks_->next)));
-  }
+  free_records_.keep(count);
+  free_isolate_tasks_.keep(count);
 }
 
 void Environment::note_started(TaskRecord* record) {
@@ -230,17 +234,9 @@ uint32_t Environment::add_set(std::shared_ptr<IsolateSet> set, bool is_root) {
 }
 
 IsolateTask* Environment::take_isolate_task(uint32_t slot, uint32_t set) {
-  auto* task = static_cast<IsolateTask*>(free_isolate_tasks_);
-  if (task != nullptr) {
-    free_isolate_tasks_ = static_cast<TaskRecord*>(task->next);
-    --free_isolate_task_count_;
-    arch::prefetch_for_write(free_isolate_tasks_);
-  } else {
-    task = new IsolateTask;
-    task->mailbox = mailbox_;
-  }
-  task->slot = slot;
-  task->holds_loop = true;
+  auto* task = static_cast<IsolateTask*>(free_isolate_tasks_.take());
+  if (task == nullptr) task = new IsolateTask;
+  prepare(task, slot);
   task->is_special = true;
   task->set = sets_[set].set.get();
   task->set_index = set;

@@ -121,6 +121,7 @@ class Environment {
   void write_wait(PromiseWait* wait, uint32_t at, size_t* offset, napi_value values);
   void retire(TaskRecord* record);
   void hold_loop(bool hold);
+  void prepare(TaskRecord* record, uint32_t slot) noexcept;
   void keep_records(uint32_t count) noexcept;
   void note_running(bool running);
   void end_tasks();
@@ -157,11 +158,18 @@ class Environment {
   Mail* batch_ = nullptr;        // taken from the mailbox, not yet written
   Mail* local_first_ = nullptr;  // delivered here
   Mail** local_end_ = &local_first_;
-  std::vector<TaskRecord*> by_slot_;    // all that were started and not retired
-  TaskRecord* free_records_ = nullptr;  // linked by `next`
-  TaskRecord* free_isolate_tasks_ = nullptr;
-  uint32_t free_isolate_task_count_ = 0;
-  uint32_t free_count_ = 0;
+  std::vector<TaskRecord*> by_slot_;  // all that were started and not retired
+  // Records for the next tasks, linked by `next`.
+  struct RecordList {
+    TaskRecord* first = nullptr;
+    uint32_t count = 0;
+
+    TaskRecord* take() noexcept;  // nullptr: there is none
+    void give(TaskRecord* record) noexcept;
+    void keep(uint32_t most) noexcept;
+  };
+  RecordList free_records_;
+  RecordList free_isolate_tasks_;
   uint32_t live_ = 0;       // started and not retired
   uint32_t most_live_ = 0;  // since nothing was pending
   Magazine fiber_stock_;

@@ -31,6 +31,9 @@ void open_gate(IsolateTask* task) noexcept {
   task->gate.store_release(static_cast<uint8_t>(Gate::kOpen));
 }
 
+// So long after it was woken an isolate that has not looked for tasks is busy with something else.
+constexpr uint64_t kLateNs = 100'000'000;
+
 void copy_message(const Value& from, Value* to) noexcept {
   uint32_t count = 0;
   const HandleRef* handles = from.handles(&count);
@@ -144,12 +147,18 @@ Mailbox* IsolateSet::wake(Isolate* isolate) noexcept {
   if (isolate == nullptr) return nullptr;
   isolate->is_idle = false;
   --idle_;
+  isolate->woken_ns = os::now_ns();
+  ++woken_;
   return isolate->mailbox;
+}
+
+void IsolateSet::forget_wake(Isolate* isolate) noexcept {
+  if (std::exchange(isolate->woken_ns, 0) != 0) --woken_;
 }
 
 // For one that was woken and will take nothing.
 Mailbox* IsolateSet::wake_another() noexcept {
-  if (queued_.load_relaxed() == 0 || idle_ == 0) return nullptr;
+  if (queued_ == 0 || idle_ == 0) return nullptr;
   for (const Place& place : places_) {
     if (place.isolate != nullptr && place.isolate->is_idle) return wake(place.isolate);
   }
@@ -213,11 +222,7 @@ void IsolateSet::make_surplus_leave() noexcept {
 }
 
 void IsolateSet::count_queued(const IsolateTask& task, int change) noexcept {
-  if (task.pin == kNoPin) {
-    queued_.store_relaxed(queued_.load_relaxed() + static_cast<uint32_t>(change));
-  } else {
-    pinned_ += static_cast<uint32_t>(change);
-  }
+  (task.pin == kNoPin ? queued_ : pinned_) += static_cast<uint32_t>(change);
 }
 
 void IsolateSet::leave(Isolate* isolate, std::vector<IsolateTask*> started) noexcept {
@@ -225,6 +230,7 @@ void IsolateSet::leave(Isolate* isolate, std::vector<IsolateTask*> started) noex
   {
     LockGuard guard(lock_);
     if (isolate->is_idle) --idle_;
+    forget_wake(isolate);
     Place& place = places_[isolate->place];
     place.isolate = nullptr;
     place.state = Place::State::kEnded;
@@ -266,21 +272,22 @@ IsolateTask* IsolateSet::first_in(Level* level, const Isolate& isolate) noexcept
   return oldest == nullptr ? nullptr : oldest->pop();
 }
 
-void IsolateSet::note_ended(Isolate* isolate, const IsolateTask& task) noexcept {
-  if (task.limiter == 0) return;
+bool IsolateSet::note_ended(Isolate* isolate, const IsolateTask& task) noexcept {
+  if (task.limiter == 0) return false;
   LockGuard guard(lock_);
-  for (auto& [limiter, started] : isolate->limited) {
-    if (limiter == task.limiter) --started;
-  }
   auto& counts = isolate->limited;
-  const auto is_zero = [](const auto& each) { return each.second == 0; };
-  counts.erase(std::remove_if(counts.begin(), counts.end(), is_zero), counts.end());
+  const auto own = std::find_if(counts.begin(), counts.end(),
+                                [&](const auto& each) { return each.first == task.limiter; });
+  if (--own->second == 0) counts.erase(own);
+  // A push that found this isolate full has woken nobody for it; the lock says which came first.
+  return isolate->is_idle && queued_ != 0 && wake(isolate) != nullptr;
 }
 
 IsolateTask* IsolateSet::take(Isolate* isolate, uint64_t now_ns) noexcept {
   Mailbox* to_wake = nullptr;
   {
     LockGuard guard(lock_);
+    forget_wake(isolate);
     IsolateTask* const task = first_of(isolate);
     if (task != nullptr) {
       if (isolate->is_idle) --idle_;
@@ -320,8 +327,8 @@ int32_t IsolateSet::place_to_fill(uint32_t least) noexcept {
     }
   }
   if (there >= most_) return -1;
-  const bool is_needed = there < least || (queued_.load_relaxed() > starting_ && idle_ == 0);
-  if (!is_needed) return -1;
+  // Those that are idle cannot start what waits: they would have been woken for it.
+  if (there >= least && queued_ <= starting_ + woken_) return -1;
   return empty >= 0 ? empty : static_cast<int32_t>(places_.size());
 }
 
@@ -360,6 +367,27 @@ int32_t IsolateSet::shrink(uint64_t idle_ns, uint32_t least) noexcept {
   longest->is_ending = true;
   --idle_;
   return static_cast<int32_t>(longest->place);
+}
+
+void IsolateSet::replace_late() noexcept {
+  std::vector<Mailbox*> to_wake;
+  {
+    const uint64_t now = os::now_ns();
+    bool is_any_late = false;
+    LockGuard guard(lock_);
+    for (const Place& place : places_) {
+      Isolate* const each = place.isolate;
+      if (each == nullptr || each->woken_ns == 0 || now - each->woken_ns < kLateNs) continue;
+      forget_wake(each);
+      is_any_late = true;
+    }
+    for (const Place& place : places_) {
+      if (!is_any_late || queued_ == 0) break;
+      if (place.isolate != nullptr && place.isolate->is_idle)
+        to_wake.push_back(wake(place.isolate));
+    }
+  }
+  for (Mailbox* mailbox : to_wake) ask_for_tasks(mailbox);
 }
 
 size_t IsolateSet::lose(uint32_t at, const Value& error) noexcept {
@@ -409,7 +437,7 @@ std::vector<IsolateTask*> IsolateSet::empty_queues() noexcept {
   for (Place& place : places_) {
     while (IsolateTask* task = place.pinned.pop()) waiting.push_back(task);
   }
-  queued_.store_relaxed(0);
+  queued_ = 0;
   pinned_ = 0;
   for (IsolateTask* task : waiting) task->is_started = true;
   return waiting;
@@ -455,7 +483,7 @@ std::vector<IsolateSet::Picture> IsolateSet::look(uint32_t* queued) noexcept {
   std::vector<Picture> pictures;
   const uint64_t now = os::now_ns();
   LockGuard guard(lock_);
-  *queued = queued_.load_relaxed() + pinned_;
+  *queued = queued_ + pinned_;
   for (const Place& place : places_) {
     const Isolate* const each = place.isolate;
     if (each == nullptr) continue;
@@ -475,6 +503,7 @@ std::unordered_map<uint32_t, std::weak_ptr<IsolateSet>>& sets() {
   return *table;
 }
 uint32_t last_set = 0;
+uint32_t last_limiter = 0;
 
 // The texts of functions, by number. They stay: a program has so many functions and no more.
 struct Functions {
@@ -503,6 +532,11 @@ std::shared_ptr<IsolateSet> find_set(uint32_t number) {
 void forget_set(uint32_t number) {
   const std::lock_guard<std::mutex> guard(tables_mutex);
   sets().erase(number);
+}
+
+uint32_t new_limiter() {
+  const std::lock_guard<std::mutex> guard(tables_mutex);
+  return ++last_limiter;
 }
 
 uint32_t function_id(const std::string& text) {

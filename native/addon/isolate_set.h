@@ -83,6 +83,7 @@ struct Isolate {
   bool is_ending = false;
   std::vector<std::pair<uint32_t, uint32_t>> limited;  // how many it has started, by limiter
   uint64_t idle_since_ns = 0;
+  uint64_t woken_ns = 0;  // when; 0: it has looked for tasks since
   // Written on its own thread.
   Atomic<uint32_t> started{0};        // and not ended
   Atomic<uint64_t> turn_began_ns{0};  // of its event loop, or of the newest task; 0: it sleeps,
@@ -112,9 +113,8 @@ class IsolateSet {
   void leave(Isolate* isolate, std::vector<IsolateTask*> started) noexcept;
   // nullptr: there is none, and from now on it is idle.
   IsolateTask* take(Isolate* isolate, uint64_t now_ns) noexcept;
-  void note_ended(Isolate* isolate, const IsolateTask& task) noexcept;
-  // For one that is idle: whether it should look again.
-  bool has_tasks() const noexcept { return queued_.load_relaxed() != 0; }
+  // True: it was idle, and may be able to start now what it was not before.
+  bool note_ended(Isolate* isolate, const IsolateTask& task) noexcept;
 
   // Any thread: asks the root to start another isolate, or to end the one that runs the task.
   void ask_to_grow() noexcept;
@@ -128,6 +128,8 @@ class IsolateSet {
   // One that is leaving, or has been idle for so long and so few are not left, and that has no task
   // any more: it is to be ended. Each once; -1: none.
   int32_t shrink(uint64_t idle_ns, uint32_t least) noexcept;
+  // Others are woken in the place of those that were woken and do not come; or may be started.
+  void replace_late() noexcept;
   // The isolate at that place has ended, or could not be started. Its tasks fail with `error`;
   // answers how many.
   size_t lose(uint32_t place, const Value& error) noexcept;
@@ -170,6 +172,7 @@ class IsolateSet {
   Mailbox* wake_idle(const IsolateTask& task) noexcept;
   Mailbox* wake(Isolate* isolate) noexcept;
   Mailbox* wake_another() noexcept;
+  void forget_wake(Isolate* isolate) noexcept;
   void count_queued(const IsolateTask& task, int change) noexcept;
   void make_surplus_leave() noexcept;
   int32_t place_to_fill(uint32_t least) noexcept;
@@ -179,10 +182,11 @@ class IsolateSet {
   Mailbox* const root_;
   uint32_t most_;
   bool is_closed_ = false;
-  Atomic<uint32_t> queued_{0};  // not pinned; written under the lock
-  uint32_t pinned_ = 0;         // queued as well
+  uint32_t queued_ = 0;  // not pinned
+  uint32_t pinned_ = 0;  // queued as well
   uint32_t starting_ = 0;
   uint32_t idle_ = 0;
+  uint32_t woken_ = 0;
   uint64_t last_isolate_ = 0;
   uint64_t last_task_ = 0;
   std::vector<Level> levels_;  // the highest priority first
@@ -193,6 +197,9 @@ class IsolateSet {
 uint32_t publish_set(const std::shared_ptr<IsolateSet>& set);
 std::shared_ptr<IsolateSet> find_set(uint32_t number);
 void forget_set(uint32_t number);
+
+// Of a limiter, the same in all isolates: pools of several may share a set.
+uint32_t new_limiter();
 
 // A function as isolates name it to each other: the same text has the same number everywhere.
 uint32_t function_id(const std::string& text);

@@ -12,12 +12,6 @@ namespace heddle {
 
 namespace {
 
-napi_value make_number(napi_env env, double number) {
-  napi_value value = nullptr;
-  napi_create_double(env, number, &value);
-  return value;
-}
-
 bool is_undefined(napi_env env, napi_value value) {
   napi_valuetype type = napi_undefined;
   napi_typeof(env, value, &type);
@@ -29,13 +23,18 @@ bool is_undefined(napi_env env, napi_value value) {
 // functionId(text): the same in all isolates.
 napi_value js_function_id(napi_env env, napi_callback_info info) {
   const JsCall call(env, info);
-  return make_number(env, function_id(string_from_js(env, call.arguments[0])));
+  return number_to_js(env, function_id(string_from_js(env, call.arguments[0])));
 }
 
 // functionText(id)
 napi_value js_function_text(napi_env env, napi_callback_info info) {
   const JsCall call(env, info);
   return string_to_js(env, function_text(call.index(0)));
+}
+
+// newLimiter(): the number of one, for tasks of which an isolate starts only so many.
+napi_value js_new_limiter(napi_env env, napi_callback_info) {
+  return number_to_js(env, new_limiter());
 }
 
 // --- the one that spawns ---
@@ -81,7 +80,7 @@ napi_value js_spawn_task(napi_env env, napi_callback_info info) {
   const IsolateSet::Pushed pushed = task->set->push(task);
   const bool was_taken = pushed == IsolateSet::Pushed::kDone || pushed == IsolateSet::Pushed::kGrow;
   if (!was_taken) environment.take_back(task);
-  return make_number(env, static_cast<double>(pushed));
+  return number_to_js(env, static_cast<double>(pushed));
 }
 
 // cancelTask(slot, mode, reason): true if the task has ended by this.
@@ -96,9 +95,7 @@ napi_value js_cancel_task(napi_env env, napi_callback_info info) {
     ended = cancel_isolate_task(static_cast<IsolateTask*>(record), reason);
     if (ended) call.environment->take_back(record);
   }
-  napi_value result = nullptr;
-  napi_get_boolean(env, ended, &result);
-  return result;
+  return boolean_to_js(env, ended);
 }
 
 // taskAge(slot): milliseconds since it was started; -1 if it has not been.
@@ -106,8 +103,8 @@ napi_value js_task_age(napi_env env, napi_callback_info info) {
   const JsCall call(env, info);
   const auto* task = static_cast<IsolateTask*>(call.environment->record_at(call.index(0)));
   const uint64_t started_ns = task == nullptr ? 0 : task->started_ns.load_relaxed();
-  if (started_ns == 0) return make_number(env, -1);
-  return make_number(env, static_cast<double>(os::now_ns() - started_ns) / 1e6);
+  if (started_ns == 0) return number_to_js(env, -1);
+  return number_to_js(env, static_cast<double>(os::now_ns() - started_ns) / 1e6);
 }
 
 // killTask(slot): asks the root to end the isolate that runs it.
@@ -125,13 +122,13 @@ napi_value js_make_set(napi_env env, napi_callback_info info) {
   const JsCall call(env, info);
   Environment& environment = *call.environment;
   auto set = std::make_shared<IsolateSet>(environment.mailbox(), call.index(0));
-  return make_number(env, environment.add_set(std::move(set), true));
+  return number_to_js(env, environment.add_set(std::move(set), true));
 }
 
 // setNumber(index): by which a Worker joins it.
 napi_value js_set_number(napi_env env, napi_callback_info info) {
   const JsCall call(env, info);
-  return make_number(env, call.environment->set_number(call.index(0)));
+  return number_to_js(env, call.environment->set_number(call.index(0)));
 }
 
 // setMost(index, most): how many isolates it may have.
@@ -144,7 +141,7 @@ napi_value js_set_most(napi_env env, napi_callback_info info) {
 // growSet(index, least): the place of an isolate that should be started, or -1.
 napi_value js_grow_set(napi_env env, napi_callback_info info) {
   const JsCall call(env, info);
-  return make_number(env, call.environment->set_at(call.index(0))->grow(call.index(1)));
+  return number_to_js(env, call.environment->set_at(call.index(0))->grow(call.index(1)));
 }
 
 // askToGrow(index): for whoever is not the root.
@@ -154,17 +151,24 @@ napi_value js_ask_to_grow(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+// replaceLate(index): others are woken in the place of isolates that do not come for tasks.
+napi_value js_replace_late(napi_env env, napi_callback_info info) {
+  const JsCall call(env, info);
+  call.environment->set_at(call.index(0))->replace_late();
+  return nullptr;
+}
+
 // shrinkSet(index, idleMs, least): the place of an isolate that should be ended, or -1.
 napi_value js_shrink_set(napi_env env, napi_callback_info info) {
   const JsCall call(env, info);
   const auto idle_ns = static_cast<uint64_t>(call.number(1) * 1e6);
-  return make_number(env, call.environment->set_at(call.index(0))->shrink(idle_ns, call.index(2)));
+  return number_to_js(env, call.environment->set_at(call.index(0))->shrink(idle_ns, call.index(2)));
 }
 
 // takeKill(index): the place of an isolate that should be ended at once, or -1.
 napi_value js_take_kill(napi_env env, napi_callback_info info) {
   const JsCall call(env, info);
-  return make_number(env, call.environment->set_at(call.index(0))->take_kill());
+  return number_to_js(env, call.environment->set_at(call.index(0))->take_kill());
 }
 
 // loseIsolate(index, place, mode, error): it has ended; so its tasks fail. Answers how many.
@@ -175,7 +179,7 @@ napi_value js_lose_isolate(napi_env env, napi_callback_info info) {
     return nullptr;
   }
   const size_t lost = call.environment->set_at(call.index(0))->lose(call.index(1), error);
-  return make_number(env, static_cast<double>(lost));
+  return number_to_js(env, static_cast<double>(lost));
 }
 
 // failWaiting(index, mode, error): no isolate can be started for what waits.
@@ -205,7 +209,7 @@ napi_value js_look_at_set(napi_env env, napi_callback_info info) {
   napi_value list = nullptr;
   napi_create_array(env, &list);
   const auto add = [&](double number) {
-    napi_set_element(env, list, at++, make_number(env, number));
+    napi_set_element(env, list, at++, number_to_js(env, number));
   };
   add(queued);
   for (const IsolateSet::Picture& each : pictures) {
@@ -227,9 +231,7 @@ napi_value js_join_set(napi_env env, napi_callback_info info) {
   std::shared_ptr<IsolateSet> set = find_set(call.index(0));
   const bool there = set != nullptr;
   if (there) call.environment->join_set(std::move(set), call.index(1));
-  napi_value result = nullptr;
-  napi_get_boolean(env, there, &result);
-  return result;
+  return boolean_to_js(env, there);
 }
 
 // nextTask(): its run, or -1. In entries: function, how many arguments, the kind of each and of
@@ -238,7 +240,7 @@ napi_value js_next_task(napi_env env, napi_callback_info info) {
   const JsCall call(env, info);
   Environment& environment = *call.environment;
   IsolateTask* const task = environment.runner.take();
-  if (task == nullptr) return make_number(env, -1);
+  if (task == nullptr) return number_to_js(env, -1);
   uint32_t* const entries = environment.entries();
   entries[0] = task->function;
   entries[1] = task->argument_count;
@@ -252,7 +254,7 @@ napi_value js_next_task(napi_env env, napi_callback_info info) {
     entries[2 + i] = environment.write_value(*value, i, &offset, values);
     value->clear();
   }
-  return make_number(env, task->run);
+  return number_to_js(env, task->run);
 }
 
 // finishTask(run, outcome, mode, value): 0 with a value, 1 thrown, 2 cancelled.
@@ -273,18 +275,16 @@ napi_value js_finish_task(napi_env env, napi_callback_info info) {
 // isTaskCancelled(run)
 napi_value js_is_task_cancelled(napi_env env, napi_callback_info info) {
   const JsCall call(env, info);
-  napi_value result = nullptr;
-  napi_get_boolean(env, is_cancelled(call.environment->runner.at(call.index(0))), &result);
-  return result;
+  return boolean_to_js(env, is_cancelled(call.environment->runner.at(call.index(0))));
 }
 
 // taskContext(run): a handle of its context; -1 without memory.
 napi_value js_task_context(napi_env env, napi_callback_info info) {
   const SyncCall call(env, info);
   ContextCore* const context = context_of(call.environment->runner.at(call.index(0)));
-  if (context == nullptr) return make_number(env, -1);
+  if (context == nullptr) return number_to_js(env, -1);
   context->retain();
-  return make_number(env, call.environment->add_handle({context, HandleKind::kContext}));
+  return number_to_js(env, call.environment->add_handle({context, HandleKind::kContext}));
 }
 
 }  // namespace heddle

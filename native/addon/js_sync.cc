@@ -36,18 +36,6 @@ uint32_t status_of_try(Readiness readiness) noexcept {
 
 constexpr uint32_t kNoSlot = UINT32_MAX;
 
-napi_value make_number(napi_env env, double number) {
-  napi_value value = nullptr;
-  napi_create_double(env, number, &value);
-  return value;
-}
-
-napi_value make_boolean(napi_env env, bool truth) {
-  napi_value value = nullptr;
-  napi_get_boolean(env, truth, &value);
-  return value;
-}
-
 // One case: what it waits for, and the cell with its value. False with an exception pending.
 bool describe_case(const JsCall& call, uint32_t id, uint32_t queue, Mode mode, napi_value given,
                    SelectCase* out) {
@@ -168,8 +156,8 @@ napi_value js_make_handle(napi_env env, napi_callback_info info) {
   runtime();
   const HandleRef handle = make_handle(static_cast<HandleKind>(call.index(0)), call.number(1),
                                        call.number(2), static_cast<uint8_t>(call.index(3)));
-  if (handle.target == nullptr) return make_number(env, -1);
-  return make_number(env, call.environment->add_handle(handle));
+  if (handle.target == nullptr) return number_to_js(env, -1);
+  return number_to_js(env, call.environment->add_handle(handle));
 }
 
 // dropHandle(id)
@@ -261,14 +249,14 @@ napi_value js_cancel_wait(napi_env env, napi_callback_info info) {
     wait->finish(&cell);
     wait->free(call.environment->wait_stock());
   }
-  return make_boolean(env, cancelled);
+  return boolean_to_js(env, cancelled);
 }
 
 // sleepOn(slot, ms): the isolate's thread sleeps for its wait; false when the time is over first.
 napi_value js_sleep_on(napi_env env, napi_callback_info info) {
   const SyncCall call(env, info);
   PromiseWait* wait = call.environment->wait_at(call.index(0));
-  if (!wait->sleep_until(deadline_after(call.number(1)))) return make_boolean(env, false);
+  if (!wait->sleep_until(deadline_after(call.number(1)))) return boolean_to_js(env, false);
   SelectCase only;
   only.target = wait->wait->nodes()[0].waitable;
   only.queue = wait->wait->nodes()[0].queue;
@@ -277,7 +265,7 @@ napi_value js_sleep_on(napi_env env, napi_callback_info info) {
   answer(call, Selected{0, end.status}, &only, &offset);
   call.environment->forget_wait(wait);
   wait->free(call.environment->wait_stock());
-  return make_boolean(env, true);
+  return boolean_to_js(env, true);
 }
 
 // sendNumbers(id, from, count): how many of numbers[from...] were sent.
@@ -302,7 +290,7 @@ napi_value js_send_numbers(napi_env env, napi_callback_info info) {
   channel->unlock();
   served.resume_all();
   call.environment->state()[Environment::kStatus] = status_of_try(readiness);
-  return make_number(env, sent);
+  return number_to_js(env, sent);
 }
 
 // receiveMany(id, most): how many values were there, up to a batch; each as an entry.
@@ -333,7 +321,7 @@ napi_value js_receive_many(napi_env env, napi_callback_info info) {
   const auto count = static_cast<double>(batch.size());
   batch.clear();
   environment.state()[Environment::kStatus] = status_of_try(readiness);
-  return make_number(env, count);
+  return number_to_js(env, count);
 }
 
 // lookAt(id, what): 0 length or count, 1 capacity, 2 closed or locked, 3 poisoned, or the tag.
@@ -376,7 +364,7 @@ napi_value js_look_at(napi_env env, napi_callback_info info) {
       number = static_cast<double>(static_cast<ContextCore*>(handle.target)->error());
       break;
   }
-  return make_number(env, number);
+  return number_to_js(env, number);
 }
 
 // act(id, number): closes a channel; unlocks a mutex, or a readers-writer mutex (0 read, 1 write);
@@ -414,7 +402,7 @@ napi_value js_act(napi_env env, napi_callback_info info) {
     case HandleKind::kContext:
       break;
   }
-  return make_boolean(env, done);
+  return boolean_to_js(env, done);
 }
 
 // noteHeld(id, exclusive, delta): what this isolate holds, for its end.
@@ -433,8 +421,8 @@ napi_value js_child_context(napi_env env, napi_callback_info info) {
   Ref<ContextCore> child = std::isnan(timeout_ms)
                                ? parent->with_cancel()
                                : parent->with_deadline(deadline_after(timeout_ms));
-  if (!child) return make_number(env, -1);
-  return make_number(env, call.environment->add_handle({child.detach(), HandleKind::kContext}));
+  if (!child) return number_to_js(env, -1);
+  return number_to_js(env, call.environment->add_handle({child.detach(), HandleKind::kContext}));
 }
 
 // cancelContext(id, mode, reason): true for the first one.
@@ -445,7 +433,7 @@ napi_value js_cancel_context(napi_env env, napi_callback_info info) {
   const auto mode = static_cast<Mode>(call.index(1));
   if (!read_value(call, mode, call.arguments[2], reason.get())) return nullptr;
   if (mode == Mode::kNone) reason = nullptr;
-  return make_boolean(env, context->cancel(reason));
+  return boolean_to_js(env, context->cancel(reason));
 }
 
 // contextReason(id): true if there is one; it is where received values are.
@@ -453,11 +441,11 @@ napi_value js_context_reason(napi_env env, napi_callback_info info) {
   const JsCall call(env, info);
   auto* context = static_cast<ContextCore*>(call.environment->handle_at(call.index(0)).target);
   const auto reason = std::static_pointer_cast<const Value>(context->reason());
-  if (!reason) return make_boolean(env, false);
+  if (!reason) return boolean_to_js(env, false);
   size_t offset = 0;
   call.environment->state()[Environment::kValueKind] =
       call.environment->write_value(*reason, 0, &offset, call.environment->values());
-  return make_boolean(env, true);
+  return boolean_to_js(env, true);
 }
 
 // allocate(length): an ArrayBuffer of a block, zeroed; undefined without memory.
@@ -515,15 +503,15 @@ napi_value js_share_handle(napi_env env, napi_callback_info info) {
   const HandleRef handle = call.environment->handle_at(call.index(0));
   handle.target->retain();
   call.environment->reconsider_waits();
-  return make_number(env, make_token(handle));
+  return number_to_js(env, make_token(handle));
 }
 
 // adoptHandle(token): (handle, kind) as a number, or -1.
 napi_value js_adopt_handle(napi_env env, napi_callback_info info) {
   const SyncCall call(env, info);
   const HandleRef handle = take_token(call.number(0));
-  if (handle.target == nullptr) return make_number(env, -1);
-  return make_number(env, handle_word(call.environment->add_handle(handle), handle.kind));
+  if (handle.target == nullptr) return number_to_js(env, -1);
+  return number_to_js(env, handle_word(call.environment->add_handle(handle), handle.kind));
 }
 
 }  // namespace heddle

@@ -27,7 +27,6 @@ IsolateTask* TaskRunner::take() {
     return nullptr;
   }
   IsolateTask* const task = set_->take(isolate_.get(), now);
-  is_taking_ = task != nullptr;
   if (task == nullptr) return nullptr;
   isolate_->turn_began_ns.store_relaxed(now);
   isolate_->tasks_run.store_relaxed(isolate_->tasks_run.load_relaxed() + 1);
@@ -47,9 +46,7 @@ void TaskRunner::finish(IsolateTask* task) noexcept {
   runs_[task->run] = nullptr;
   free_runs_.push_back(task->run);
   isolate_->started.store_relaxed(isolate_->started.load_relaxed() - 1);
-  set_->note_ended(isolate_.get(), *task);
-  // One that was not taken because too many were started may be now.
-  if (!is_taking_ && set_->has_tasks()) isolate_->mailbox->ask(Want::kTasks);
+  if (set_->note_ended(isolate_.get(), *task)) isolate_->mailbox->ask(Want::kTasks);
   // What it has left behind, timers and children of its context, ends with it.
   if (task->context) task->context->cancel();
   end_task(task);

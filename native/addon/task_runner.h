@@ -11,7 +11,6 @@ namespace heddle {
 class TaskRunner {
  public:
   bool has_joined() const noexcept { return set_ != nullptr; }
-  IsolateSet* set() const noexcept { return set_.get(); }
   void join(std::shared_ptr<IsolateSet> set, uint32_t place, Mailbox* mailbox, uv_loop_t* loop);
 
   // The next task, started; nullptr if there is none. After a while in one turn of the event loop
@@ -33,7 +32,6 @@ class TaskRunner {
   std::unique_ptr<Isolate> isolate_;
   std::vector<IsolateTask*> runs_;
   std::vector<uint32_t> free_runs_;
-  bool is_taking_ = false;  // between its first task and finding none
   uint64_t awake_since_ns_ = 0;
   uint64_t turn_began_ns_ = 0;
 };

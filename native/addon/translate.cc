@@ -397,6 +397,18 @@ uint64_t deadline_after(double ms) noexcept {
   return duration_ns > os::kNever - now ? os::kNever : now + duration_ns;
 }
 
+napi_value number_to_js(napi_env env, double number) {
+  napi_value value = nullptr;
+  napi_create_double(env, number, &value);
+  return value;
+}
+
+napi_value boolean_to_js(napi_env env, bool truth) {
+  napi_value value = nullptr;
+  napi_get_boolean(env, truth, &value);
+  return value;
+}
+
 std::string string_from_js(napi_env env, napi_value value) {
   size_t length = 0;
   napi_get_value_string_utf8(env, value, nullptr, 0, &length);

@@ -36,6 +36,8 @@ napi_value decode(napi_env env, const Value& value);
 // The time that is so many milliseconds from now.
 uint64_t deadline_after(double ms) noexcept;
 
+napi_value number_to_js(napi_env env, double number);
+napi_value boolean_to_js(napi_env env, bool truth);
 std::string string_from_js(napi_env env, napi_value value);
 napi_value string_to_js(napi_env env, const std::string& text);
 void set_number(napi_env env, napi_value object, const char* key, double number);

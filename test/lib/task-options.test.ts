@@ -78,6 +78,31 @@ describe('the number of isolates', () => {
     expect(await spawn(tasks.one, 'next')).toBe('next');
   });
 
+  test('grows for what waits for an isolate that was woken and does something else', async () => {
+    runtime.isolates = 1;
+    await until(() => runtime.stats().isolates.length <= 1);
+    const [begun, go] = [new Channel<number>(1), new Channel<unknown>()];
+    const resumed = spawn(
+      async (ctx, begun, go) => {
+        await begun.send(1);
+        await go.recv();
+        await begun.send(2);
+        while (!ctx.done);
+      },
+      begun,
+      go,
+    );
+    await begun.recv();
+    await until(() => runtime.stats().isolates[0]!.idle);
+    runtime.isolates = 2;
+    await go.send(0);
+    await begun.recv();
+    expect(await spawn(tasks.one, 'meanwhile')).toBe('meanwhile');
+    expect(resumed.state).toBe('running');
+    resumed.cancel();
+    await resumed;
+  });
+
   test('may not be nonsense', () => {
     for (const count of [0, -1, 1.5, 257, Number.NaN, '2' as never]) {
       expectRefusal('ERR_HEDDLE_OPTION', () => (runtime.isolates = count), 'isolates: expected');
