@@ -227,7 +227,7 @@ export class IsolateSet {
     settleLocal();
   }
 
-  /** Those that are not needed are ended; those that do not come for tasks get others beside them. */
+  /** Ends those that are not needed, and puts others beside those that do not come for tasks. */
   #look(): void {
     const next = (): number => binding.shrinkSet(this.index, this.idleMs, this.#least);
     for (let place = next(); place >= 0; place = next()) void this.#end(place);

@@ -41,7 +41,9 @@ async function bundleLibrary() {
     format: 'esm',
     platform: 'node',
     target: 'node20.19',
-    minifyWhitespace: true,
+    // Of an isolate's memory 2 % are this text; stacks show the names of functions.
+    minify: true,
+    keepNames: true,
     packages: 'external',
     sourcemap: true,
     sourcesContent: false,

@@ -9,7 +9,8 @@ import fc from 'fast-check';
 import { spawn } from 'heddle';
 import type { HeddleError } from 'heddle';
 import { describe, expect, test } from 'vitest';
-import { evaluateInline, inlineFunction } from '../../dist/lib/inline.js';
+import { evaluateInline } from '../../dist/lib/evaluate.js';
+import { inlineFunction } from '../../dist/lib/inline.js';
 import { expectRefusal, thrownBy } from './support.js';
 
 type AnyFunction = (...args: unknown[]) => unknown;

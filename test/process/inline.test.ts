@@ -18,9 +18,11 @@ const { createInstrumenter } = createRequire(import.meta.url)('istanbul-lib-inst
 
 const fixture = join(root, 'test/lib/fixtures/inline-functions.ts');
 const inline = pathToFileURL(join(root, 'dist/lib/inline.js')).href;
+const evaluate = pathToFileURL(join(root, 'dist/lib/evaluate.js')).href;
 
 async function expectRuns(...args: string[]): Promise<void> {
-  const { code, stdout, stderr } = await runNode(args, { HEDDLE_INLINE: inline });
+  const env = { HEDDLE_INLINE: inline, HEDDLE_EVALUATE: evaluate };
+  const { code, stdout, stderr } = await runNode(args, env);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   const { captures, ...values } = JSON.parse(stdout) as Record<string, unknown>;
   expect(values).toEqual({
@@ -106,7 +108,7 @@ test('run in a Worker', async () => {
     import { inlineFunction } from ${JSON.stringify(inline)};
     const program = 'data:text/javascript,' + encodeURIComponent(\`
       import { parentPort, workerData } from 'node:worker_threads';
-      import { evaluateInline } from ${JSON.stringify(inline)};
+      import { evaluateInline } from ${JSON.stringify(evaluate)};
       const { source, name, args } = workerData;
       parentPort.postMessage(await evaluateInline(source, name)(...args));
     \`);
@@ -122,7 +124,8 @@ test('run in a Worker', async () => {
 
 test('import() in a function says nothing, and later warnings are heard', async () => {
   const script = `
-    import { evaluateInline, inlineFunction } from ${JSON.stringify(inline)};
+    import { inlineFunction } from ${JSON.stringify(inline)};
+    import { evaluateInline } from ${JSON.stringify(evaluate)};
     const before = process.emitWarning;
     const { source } = inlineFunction(() => import('node:fs'));
     console.log(typeof (await evaluateInline(source)()).existsSync);
