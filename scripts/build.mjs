@@ -44,6 +44,8 @@ async function bundleLibrary() {
     // Of an isolate's memory 2 % are this text; stacks show the names of functions.
     minify: true,
     keepNames: true,
+    // Node prints the line of an error that nobody has caught.
+    lineLimit: 100,
     packages: 'external',
     sourcemap: true,
     sourcesContent: false,

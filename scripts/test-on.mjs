@@ -2,15 +2,14 @@
 // promise, and what Node does differently shows.
 //   node scripts/test-on.mjs 22 24 26 [vitest arguments…]      (default: every line, 20 to 26)
 // Each version comes from npm, into build/nodes. The last line is `N passed, N failed`.
-import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { delimiter, dirname, join } from 'node:path';
+import { existsSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { run } from './run.mjs';
+import { runVitest } from './vitest.mjs';
 
 const kLines = ['20', '22', '24', '26'];
 const root = fileURLToPath(new URL('..', import.meta.url));
-const require = createRequire(import.meta.url);
 
 // A folder with `node` and nothing else, to be first on the PATH of what tests start.
 async function install(line) {
@@ -33,31 +32,13 @@ async function install(line) {
 
 async function testOn(line, args) {
   const bin = await install(line);
-  const report = join(root, 'build', `vitest-${line}.json`);
-  rmSync(report, { force: true });
-  const vitest = join(dirname(require.resolve('vitest/package.json')), 'vitest.mjs');
   console.log(`\n# Node ${line}`);
-  const { code } = await run(
-    join(bin, 'node'),
-    [
-      vitest,
-      'run',
-      '--typecheck.enabled=false',
-      '--reporter=default',
-      '--reporter=json',
-      `--outputFile.json=${report}`,
-      ...args,
-    ],
-    {
-      cwd: root,
-      env: { ...process.env, NO_COLOR: '1', PATH: `${bin}${delimiter}${process.env.PATH}` },
-      sink: process.stdout,
-      allowFailure: true,
-    },
-  );
-  if (!existsSync(report)) return { passed: 0, failed: 1 };
-  const { numPassedTests: passed, numFailedTests } = JSON.parse(readFileSync(report, 'utf8'));
-  return { passed, failed: code !== 0 && numFailedTests === 0 ? 1 : numFailedTests };
+  const env = { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH}` };
+  return await runVitest(['--typecheck.enabled=false', ...args], {
+    node: join(bin, 'node'),
+    env,
+    name: `vitest-${line}`,
+  });
 }
 
 const given = process.argv.slice(2);

@@ -4,16 +4,15 @@
 // Variants (--sanitize, --poison, --lto) run the native tests alone; `--sanitize model` is the same
 // as `--only model`.
 // The last line is `N passed, N failed`, over everything that ran.
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { run } from './run.mjs';
+import { runVitest } from './vitest.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const require = createRequire(import.meta.url);
 const total = { passed: 0, failed: 0 };
 
 function count(passed, failed) {
@@ -105,38 +104,15 @@ async function runNative(options) {
   }
 }
 
-function countVitest(report) {
-  if (!existsSync(report)) return count(0, 1);
-  const result = JSON.parse(readFileSync(report, 'utf8'));
-  // A file that cannot be loaded has no tests of its own that could fail.
-  const broken = result.testResults.filter(
-    (file) => file.status === 'failed' && file.assertionResults.length === 0,
-  );
-  count(result.numPassedTests, result.numFailedTests + broken.length);
-}
-
-async function runVitest({ filter, positionals }) {
-  const report = join(root, 'build', 'vitest.json');
-  mkdirSync(dirname(report), { recursive: true });
-  rmSync(report, { force: true });
-  const vitest = join(dirname(require.resolve('vitest/package.json')), 'vitest.mjs');
-  const args = ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-  if (filter) args.push('--testNamePattern', filter);
-  // Its output passes through a pipe, so it cannot see whether a terminal is at the end.
-  const { FORCE_COLOR: _, ...environment } = process.env;
-  const env = { ...environment, [process.stdout.isTTY ? 'FORCE_COLOR' : 'NO_COLOR']: '1' };
-  const options = { cwd: root, env, sink: process.stdout, allowFailure: true };
-  const { code } = await run(process.execPath, [vitest, ...args, ...positionals], options);
-  const before = total.failed;
-  countVitest(report);
-  // Errors outside any test (an unhandled rejection, a type error) only show in the exit code.
-  if (code !== 0 && total.failed === before) count(0, 1);
-}
-
 async function main(argv) {
   const options = parse(argv);
   if (options.kinds.some((kind) => kind !== 'lib')) await runNative(options);
-  if (options.kinds.includes('lib')) await runVitest(options);
+  if (options.kinds.includes('lib')) {
+    const { filter, positionals } = options;
+    const args = filter ? ['--testNamePattern', filter, ...positionals] : positionals;
+    const { passed, failed } = await runVitest(args, { name: 'vitest' });
+    count(passed, failed);
+  }
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
