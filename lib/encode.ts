@@ -125,6 +125,10 @@ function writeProperties(object: object): void {
 function writeBytes(value: ArrayBuffer | ArrayBufferView): void {
   const shape = kViews.findIndex((view) => value instanceof view);
   if (shape < 0) refuse(value);
+  // Who gives memory that is shared expects it to be shared.
+  if (ArrayBuffer.isView(value) && value.buffer instanceof SharedArrayBuffer) {
+    refuse(value, ' on a SharedArrayBuffer');
+  }
   let bytes: Uint8Array;
   try {
     bytes =

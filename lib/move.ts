@@ -63,6 +63,12 @@ export class Moved<T extends ArrayBufferView | ArrayBuffer> {
  */
 export function move<T extends ArrayBufferView | ArrayBuffer>(bytes: T): T {
   expectBytes('move', bytes);
+  if (ArrayBuffer.isView(bytes) && bytes.buffer instanceof SharedArrayBuffer) {
+    throw new HeddleError(
+      'ERR_HEDDLE_VALUE',
+      `move: expected bytes that are not shared, got ${describe(bytes)} on a SharedArrayBuffer`,
+    );
+  }
   if (!isRecent) {
     isRecent = true;
     queueMicrotask(() => {

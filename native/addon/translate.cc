@@ -109,7 +109,7 @@ std::string description(napi_env env, napi_value value) {
 }
 
 // How one attempt to encode ended.
-enum class Encoding : uint8_t { kDone, kMismatch, kDetached, kNoMemory };
+enum class Encoding : uint8_t { kDone, kMismatch, kDetached, kIsShared, kNoMemory };
 
 Encoding copy_bytes(ByteSpan from, BytesShape shape, Value* out) {
   unsigned char* to = out->set_bytes(from.length, shape);
@@ -164,10 +164,17 @@ Encoding look_at_bytes(napi_env env, napi_value value, View* view) {
   return Encoding::kDone;
 }
 
-Encoding encode_bytes(napi_env env, napi_value value, Value* out) {
+// Who gives memory that is shared expects it to be shared, which Node-API cannot do; a kernel reads
+// any bytes.
+Encoding encode_bytes(napi_env env, napi_value value, const ArgumentSpec& spec, Value* out) {
   View view;
   const Encoding encoding = look_at_bytes(env, value, &view);
   if (encoding != Encoding::kDone) return encoding;
+  bool is_own = false;
+  if (spec.kind == ArgumentKind::kAny &&
+      (napi_is_arraybuffer(env, view.buffer, &is_own) != napi_ok || !is_own)) {
+    return Encoding::kIsShared;
+  }
   return copy_bytes({view.data, view.length}, view.shape, out);
 }
 
@@ -194,7 +201,8 @@ Encoding encode_bigint(napi_env env, napi_value value, Value* out) {
   return Encoding::kDone;
 }
 
-Encoding encode_any(napi_env env, napi_value value, napi_valuetype type, Value* out) {
+Encoding encode_any(napi_env env, napi_value value, napi_valuetype type, const ArgumentSpec& spec,
+                    Value* out) {
   switch (type) {
     case napi_undefined:
       out->clear();
@@ -219,7 +227,7 @@ Encoding encode_any(napi_env env, napi_value value, napi_valuetype type, Value* 
     case napi_bigint:
       return encode_bigint(env, value, out);
     case napi_object:
-      return encode_bytes(env, value, out);
+      return encode_bytes(env, value, spec, out);
     default:
       return Encoding::kMismatch;
   }
@@ -265,7 +273,7 @@ bool encode(napi_env env, napi_value value, const ArgumentSpec& spec, Value* out
     out->clear();
     return true;
   }
-  const Encoding encoding = encode_any(env, value, type, out);
+  const Encoding encoding = encode_any(env, value, type, spec, out);
   if (encoding == Encoding::kDone && fits(spec, *out)) return true;
   const bool any = spec.kind == ArgumentKind::kAny;
   refusal->code = encoding == Encoding::kNoMemory ? "ERR_HEDDLE_MEMORY"
@@ -274,6 +282,7 @@ bool encode(napi_env env, napi_value value, const ArgumentSpec& spec, Value* out
   refusal->expected = expectation(spec);
   refusal->got = description(env, value);
   if (encoding == Encoding::kDetached) refusal->got += " whose memory was transferred away";
+  if (encoding == Encoding::kIsShared) refusal->got += " on a SharedArrayBuffer";
   if (spec.kind == ArgumentKind::kText && type == napi_string) refusal->got += " with one";
   return false;
 }

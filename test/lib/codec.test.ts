@@ -369,6 +369,10 @@ describe('what cannot be cloned is refused with the path to it', () => {
     ['value.w, got an instance of WeakSet', { w: new WeakSet() }],
     ['value.w, got an instance of WeakRef', { w: new WeakRef({}) }],
     ['value.s, got an instance of SharedArrayBuffer', { s: new SharedArrayBuffer(8) }],
+    [
+      'value.s, got an instance of Uint8Array on a SharedArrayBuffer',
+      { s: new Uint8Array(new SharedArrayBuffer(8)) },
+    ],
     ['value.p, got an instance of MessagePort', { p: new MessageChannel().port1 }],
     ['value.s, got an instance of AbortSignal', { s: new AbortController().signal }],
     ['value.d, got an instance of ArrayBuffer whose memory was transferred', { d: detached }],

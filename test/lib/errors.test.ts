@@ -189,6 +189,22 @@ describe('numbers that lib and native code share', () => {
     expect(theirs.filter((word) => word !== '')).toEqual(ours);
   });
 
+  // `const kIsThrown = 1 << 5;` and `constexpr uint32_t kIsThrown = 1u << 5;` are the same number.
+  function constantOf(path: string, name: string): number {
+    const found = new RegExp(`\\b${name} = (\\d+)u?(?: << (\\d+))?;`).exec(read(path));
+    if (found === null) throw new Error(`expected ${name} in ${path}`);
+    return Number(found[1]) * 2 ** Number(found[2] ?? 0);
+  }
+
+  test.each([
+    ['kIsThrown', 'lib/task.ts', 'native/addon/environment_results.cc', 'kIsThrown'],
+    ['kReasonShift', 'lib/task.ts', 'native/addon/environment_results.cc', 'kReasonShift'],
+    ['kIsWait', 'lib/mail.ts', 'native/addon/environment_results.cc', 'kIsWait'],
+    ['kDirect', 'lib/tasks.ts', 'native/kernels/kernel.h', 'kMaxArguments'],
+  ])('%s', (ours, path, nativePath, theirs) => {
+    expect(constantOf(nativePath, theirs)).toBe(constantOf(path, ours));
+  });
+
   test('the largest count of processors', () => {
     const count = /kMaxProcessors = (\d+)/;
     const ours = count.exec(read('lib/runtime.ts'))?.[1];

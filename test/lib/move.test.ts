@@ -142,6 +142,8 @@ test('wrong lengths, and what is no bytes, are refused', async () => {
     expectRefusal('ERR_HEDDLE_OPTION', () => alloc(length), 'byteLength: expected an integer');
   }
   expectRefusal('ERR_HEDDLE_VALUE', () => move('text' as never), 'expected bytes, got "text"');
+  const shared = new Uint8Array(new SharedArrayBuffer(8));
+  expectRefusal('ERR_HEDDLE_VALUE', () => move(shared), 'Uint8Array on a SharedArrayBuffer');
   const bytes = new Uint8Array(4);
   const channel = sharedChannel<Uint8Array>(2);
   await channel.send(move(bytes));

@@ -116,6 +116,8 @@ describe.each(kPlaces)('echo on %s gives back', (_, options) => {
 
   const unencodable: [string, unknown][] = [
     ['an instance of SharedArrayBuffer', new SharedArrayBuffer(8)],
+    ['a typed array on a SharedArrayBuffer', new Uint8Array(new SharedArrayBuffer(8))],
+    ['an object on a SharedArrayBuffer', new DataView(new SharedArrayBuffer(8))],
     ['an instance of Promise', Promise.resolve(1)],
     ['an instance of WeakMap', { a: new WeakMap() }],
     ['function', [() => 1]],
