@@ -1,6 +1,7 @@
 // Ends Workers in the midst of their tasks, many times, and holds threads, descriptors, mappings
 // and fibers against what they were before:
-//   node scripts/soak-terminate.mjs [--rounds n]        (default: 10,000; needs `npm run build`)
+//   node scripts/soak-terminate.mjs [--rounds n] [--of kernels|tasks]
+// (default: 10,000 of kernels; needs `npm run build`)
 // The last line says what was found; the exit code is 0 if everything came back, 1 if something
 // did not, and 2 for a mistake in the arguments.
 import { once } from 'node:events';
@@ -8,7 +9,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { isMainThread, parentPort, Worker } from 'node:worker_threads';
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { kernels, runtime, sleep, spawn } from '../dist/lib/index.js';
 
 const kDefaultRounds = 10_000;
@@ -21,47 +22,60 @@ const kSettleMs = 30_000;
 // and locked fibers, so they grow to the most that was needed at once.
 const kSlack = { threads: 0, machines: 16, descriptors: 0, mappings: 100, fibers: 0, stacks: 16 };
 
-const help = `usage: node scripts/soak-terminate.mjs [--rounds n]
+const help = `usage: node scripts/soak-terminate.mjs [--rounds n] [--of kernels|tasks]
 
-Starts Workers that each hold a thousand tasks (waiting, computing, on threads, ending and being
-spawned), terminates them at different moments, and checks that threads, file descriptors, memory
+Starts Workers that each hold a thousand tasks (of kernels: waiting, computing, on threads, ending
+and being spawned; of JavaScript: in isolates of that Worker, waiting, looping, ending and queued), terminates them at different moments, and checks that threads, file descriptors, memory
 mappings, fibers and stacks go back to what they were.
 
   --rounds n   Workers to end (default: ${kDefaultRounds.toLocaleString('en-US')})
+  --of what    kernels or tasks (default: kernels)
   --help       this text`;
 
-/** What a Worker is ended in the midst of. */
-function live() {
-  const ignore = () => {};
-  parentPort.postMessage('loaded');
-  for (let i = 0; i < 300; i += 1) {
-    spawn(kernels.sleep, Infinity).catch(ignore);
-    spawn({ stack: 'standard' }, kernels.sleep, kHourMs).catch(ignore);
-    sleep(i % 2 === 0 ? Infinity : kHourMs).catch(ignore);
-  }
-  for (let i = 0; i < 2; i += 1) {
-    spawn(kernels.spin, kHourMs, true).catch(ignore);
-    spawn(kernels.spin, 3, false).catch(ignore);
-    spawn({ on: 'thread' }, kernels.sleep, kHourMs).catch(ignore);
-    spawn({ on: 'thread' }, kernels.spin, kHourMs, true).catch(ignore);
-    spawn({ lockToThread: true }, kernels.sleep, kHourMs).catch(ignore);
-  }
-  const churn = () => {
-    for (let i = 0; i < 50; i += 1) spawn(kernels.sleep, i / 100).catch(ignore);
-    spawn(kernels.sha256, new Uint8Array(10_000)).then(churn, ignore);
-  };
-  churn();
-  parentPort.postMessage('live');
-}
+const ignore = () => {};
+
+// What a Worker is ended in the midst of.
+const lives = {
+  kernels() {
+    for (let i = 0; i < 300; i += 1) {
+      spawn(kernels.sleep, Infinity).catch(ignore);
+      spawn({ stack: 'standard' }, kernels.sleep, kHourMs).catch(ignore);
+      sleep(i % 2 === 0 ? Infinity : kHourMs).catch(ignore);
+    }
+    for (let i = 0; i < 2; i += 1) {
+      spawn(kernels.spin, kHourMs, true).catch(ignore);
+      spawn(kernels.spin, 3, false).catch(ignore);
+      spawn({ on: 'thread' }, kernels.sleep, kHourMs).catch(ignore);
+      spawn({ on: 'thread' }, kernels.spin, kHourMs, true).catch(ignore);
+      spawn({ lockToThread: true }, kernels.sleep, kHourMs).catch(ignore);
+    }
+    const churn = () => {
+      for (let i = 0; i < 50; i += 1) spawn(kernels.sleep, i / 100).catch(ignore);
+      spawn(kernels.sha256, new Uint8Array(10_000)).then(churn, ignore);
+    };
+    churn();
+  },
+  tasks() {
+    for (let i = 0; i < 1_000; i += 1) spawn(() => new Promise(() => {})).catch(ignore);
+    const churn = () => spawn((_ctx, i) => i, 1).then(churn, ignore);
+    for (let i = 0; i < 50; i += 1) churn();
+    delay(8).then(() => {
+      spawn((ctx) => {
+        while (!ctx.done);
+      }).catch(ignore);
+      churn();
+    });
+  },
+};
 
 // Each round ends its Worker at another moment: while it spawns, when its tasks are there, later.
-// Not before its modules are loaded, because Node loses descriptors of files that it is reading.
-async function endOne(round) {
-  const worker = new Worker(fileURLToPath(import.meta.url));
+// Not before its modules and isolates are loaded, because Node loses descriptors of files that it is reading.
+async function endOne(round, of) {
+  const worker = new Worker(fileURLToPath(import.meta.url), { workerData: { of } });
   const moment = round % 4;
   const wanted = moment === 0 ? 'loaded' : 'live';
   while ((await once(worker, 'message'))[0] !== wanted);
-  if (moment > 1) await delay(moment - 1);
+  if (moment > 1) await delay(of === 'tasks' ? 10 * (moment - 1) : moment - 1);
   const code = await worker.terminate();
   if (code !== 1) throw new Error(`expected a terminated Worker, got exit code ${code}`);
 }
@@ -92,9 +106,9 @@ async function settled(before) {
   return now;
 }
 
-/** Ends so many Workers; answers the counts before and after, and the names of those that grew. */
-export async function soak({ rounds, onProgress = () => {} }) {
-  for (let round = 0; round < kWarmUpRounds; round += 1) await endOne(round);
+/** Ends so many Workers in the midst of kernels or tasks; answers the counts before and after, and the names of those that grew. */
+export async function soak({ rounds, of, onProgress = () => {} }) {
+  for (let round = 0; round < kWarmUpRounds; round += 1) await endOne(round, of);
   await settled({ ...count(), fibers: 0, stacks: 0 });
   const before = count();
   let next = 0;
@@ -103,7 +117,7 @@ export async function soak({ rounds, onProgress = () => {} }) {
       const round = next;
       next += 1;
       onProgress(round, rounds);
-      await endOne(round);
+      await endOne(round, of);
     }
   };
   await Promise.all(Array.from({ length: kAtOnce }, runner));
@@ -112,13 +126,20 @@ export async function soak({ rounds, onProgress = () => {} }) {
 }
 
 function readArguments(argv) {
-  const options = { rounds: { type: 'string' }, help: { type: 'boolean' } };
+  const options = {
+    rounds: { type: 'string' },
+    of: { type: 'string', default: 'kernels' },
+    help: { type: 'boolean' },
+  };
   const { values } = parseArgs({ args: argv, options });
   const rounds = Number(values.rounds ?? kDefaultRounds);
   if (values.rounds !== undefined && !(/^\d+$/.test(values.rounds) && rounds >= 1)) {
     throw new TypeError(`--rounds: expected a whole number from 1, got '${values.rounds}'`);
   }
-  return { rounds, help: values.help };
+  if (!Object.hasOwn(lives, values.of)) {
+    throw new TypeError(`--of: expected kernels or tasks, got '${values.of}'`);
+  }
+  return { rounds, of: values.of, help: values.help };
 }
 
 async function main(argv) {
@@ -136,7 +157,7 @@ async function main(argv) {
     if (process.stderr.isTTY) process.stderr.write(`\r${round} of ${rounds}`);
     else if (round > 0 && round % 1_000 === 0) process.stderr.write(`${round} of ${rounds}\n`);
   };
-  const { before, after, grown } = await soak({ rounds: options.rounds, onProgress });
+  const { before, after, grown } = await soak({ ...options, onProgress });
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
   for (const key of Object.keys(kSlack)) {
     console.log(`${key.padEnd(12)} ${before[key]} before, ${after[key]} after`);
@@ -147,5 +168,15 @@ async function main(argv) {
   process.exitCode = grown.length === 0 ? 0 : 1;
 }
 
-if (!isMainThread) live();
-else if (process.argv[1] === fileURLToPath(import.meta.url)) await main(process.argv.slice(2));
+if (!isMainThread && workerData?.of !== undefined) {
+  const { of } = workerData;
+  if (of === 'tasks') {
+    runtime.isolates = 2;
+    await Promise.all([0, 1].map((pin) => spawn({ pin }, () => 0)));
+  }
+  parentPort.postMessage('loaded');
+  lives[of]();
+  parentPort.postMessage('live');
+} else if (isMainThread && process.argv[1] === fileURLToPath(import.meta.url)) {
+  await main(process.argv.slice(2));
+}

@@ -14,13 +14,26 @@ test('two hundred terminated Workers leave nothing behind', { timeout: 240_000 }
   }
 });
 
+test('nor do those whose tasks are in isolates', { timeout: 240_000 }, async () => {
+  const { code, stdout, stderr } = await runNode([kSoak, '--rounds', '40', '--of', 'tasks']);
+  expect(stdout).toMatch(/\n40 Workers ended in \d+\.\d s; everything came back\n$/);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+});
+
 test('the soak explains itself and refuses what is no count', async () => {
   expect(await runNode([kSoak, '--help'])).toMatchObject({
     code: 0,
     stdout: expect.stringContaining('--rounds n') as string,
     stderr: '',
   });
-  for (const args of [['--rounds', '0'], ['--rounds', 'many'], ['--round', '5'], ['extra']]) {
+  const wrong = [
+    ['--rounds', '0'],
+    ['--rounds', 'many'],
+    ['--round', '5'],
+    ['extra'],
+    ['--of', 'x'],
+  ];
+  for (const args of wrong) {
     const { code, stdout, stderr } = await runNode([kSoak, ...args]);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toContain('(see --help)');
