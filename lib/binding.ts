@@ -2,8 +2,8 @@
 // objects are made in JavaScript.
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { isMainThread, workerData } from 'node:worker_threads';
 import { HeddleError } from './errors.js';
+import { isMainThread, workerThreads } from './thread.js';
 
 /** What became of a task: the second number of its entry in a batch. */
 export const Status = {
@@ -258,7 +258,8 @@ export interface IsolateRole {
 /** Of this isolate, if a set has started it. */
 export const role: IsolateRole | undefined = isMainThread
   ? undefined
-  : (workerData as { heddleIsolate?: IsolateRole } | null | undefined)?.heddleIsolate;
+  : (workerThreads().workerData as { heddleIsolate?: IsolateRole } | null | undefined)
+      ?.heddleIsolate;
 
 const require = createRequire(import.meta.url);
 

@@ -2,7 +2,6 @@
 //
 // A channel is local until it is given away; see local-channel.ts. From then on it is native, the
 // same one for everybody, and values are copied.
-import { isMainThread } from 'node:worker_threads';
 import { binding, Status } from './binding.js';
 import { shareablesIn } from './encode.js';
 import { describe, HeddleError } from './errors.js';
@@ -15,6 +14,7 @@ import { Moved, settleHere } from './move.js';
 import { refuse, rejected, wholeNumber } from './refuse.js';
 import { follow, signalOf, unfollow } from './signals.js';
 import type { WaitOptions } from './signals.js';
+import { isMainThread } from './thread.js';
 import * as waits from './waits.js';
 import { Mode, WaitStatus } from './waits.js';
 

@@ -160,16 +160,13 @@ function writeError(error: Error): void {
   writeProperties(own);
 }
 
-// What structuredClone refuses as well, or would arrive without what it is.
-const kUncloneable = [
-  Promise,
-  WeakMap,
-  WeakSet,
-  WeakRef,
-  SharedArrayBuffer,
-  MessagePort,
-  AbortSignal,
-];
+/** What structuredClone refuses as well, or would arrive without what it is. */
+function isUncloneable(value: object): boolean {
+  // Not before it is asked for: Node takes 3 ms to load what MessagePort is.
+  uncloneable ??= [Promise, WeakMap, WeakSet, WeakRef, SharedArrayBuffer, MessagePort, AbortSignal];
+  return uncloneable.some((each) => value instanceof each);
+}
+let uncloneable: (abstract new (...args: never) => object)[] | undefined;
 
 function writeObject(value: object): void {
   if (isWrittenAgain(value)) return;
@@ -228,7 +225,7 @@ function writeObject(value: object): void {
     out[end++] = Tag.regExp;
     writeString(value.source);
     writeString(value.flags);
-  } else if (kUncloneable.some((each) => value instanceof each)) {
+  } else if (isUncloneable(value)) {
     refuse(value);
   } else {
     out[end++] = Tag.object;

@@ -4,14 +4,14 @@
 // Always true: a place of a set is started by its root only, and is free again when its Worker has
 // ended and everything that it had started has failed.
 import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
-import type { ResourceLimits } from 'node:worker_threads';
+import type { ResourceLimits, Worker } from 'node:worker_threads';
 import { binaryPath, binding } from './binding.js';
 import type { IsolateRole } from './binding.js';
 import { describe, HeddleError } from './errors.js';
 import type { HeddleErrorOptions } from './errors.js';
 import { onWant, settleLocal, Want } from './mail.js';
 import { wholeNumber } from './refuse.js';
+import { workerThreads } from './thread.js';
 import { give, givenMode } from './waits.js';
 
 /** What isolates of one's own are started with; as of a Worker. */
@@ -155,6 +155,7 @@ export class IsolateSet {
     const itsRole: IsolateRole = { set, place, binary: binaryPath };
     let worker: Worker;
     try {
+      const { Worker } = workerThreads();
       worker = new Worker(entryOfIsolate(), {
         name: `heddle isolate ${place}`,
         workerData: { heddleIsolate: itsRole },

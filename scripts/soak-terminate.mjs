@@ -25,8 +25,9 @@ const kSlack = { threads: 0, machines: 16, descriptors: 0, mappings: 100, fibers
 const help = `usage: node scripts/soak-terminate.mjs [--rounds n] [--of kernels|tasks]
 
 Starts Workers that each hold a thousand tasks (of kernels: waiting, computing, on threads, ending
-and being spawned; of JavaScript: in isolates of that Worker, waiting, looping, ending and queued), terminates them at different moments, and checks that threads, file descriptors, memory
-mappings, fibers and stacks go back to what they were.
+and being spawned; of JavaScript: in isolates of that Worker, waiting, looping, ending and queued),
+terminates them at different moments, and checks that threads, file descriptors, memory mappings,
+fibers and stacks go back to what they were.
 
   --rounds n   Workers to end (default: ${kDefaultRounds.toLocaleString('en-US')})
   --of what    kernels or tasks (default: kernels)
@@ -69,7 +70,8 @@ const lives = {
 };
 
 // Each round ends its Worker at another moment: while it spawns, when its tasks are there, later.
-// Not before its modules and isolates are loaded, because Node loses descriptors of files that it is reading.
+// Not before its modules and isolates are loaded, because Node loses descriptors of files that it
+// is reading.
 async function endOne(round, of) {
   const worker = new Worker(fileURLToPath(import.meta.url), { workerData: { of } });
   const moment = round % 4;
@@ -106,7 +108,10 @@ async function settled(before) {
   return now;
 }
 
-/** Ends so many Workers in the midst of kernels or tasks; answers the counts before and after, and the names of those that grew. */
+/**
+ * Ends so many Workers in the midst of kernels or tasks; answers the counts before and after, and
+ * the names of those that grew.
+ */
 export async function soak({ rounds, of, onProgress = () => {} }) {
   for (let round = 0; round < kWarmUpRounds; round += 1) await endOne(round, of);
   await settled({ ...count(), fibers: 0, stacks: 0 });
