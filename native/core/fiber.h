@@ -39,6 +39,8 @@ enum class WaitReason : uint8_t {
   kOnce,
   kBarrier,
   kContext,
+  kRead,
+  kWrite,
   kCount
 };
 const char* wait_reason_name(WaitReason reason) noexcept;

@@ -49,6 +49,8 @@ void Scheduler::monitor() noexcept {
     for (uint32_t i = 0; i < known; ++i) {
       pause_ns = std::min(pause_ns, watch(processor_at(i), now));
     }
+    // The machine that slept in the poller was woken for work, and has more of it.
+    if (idle_count_.load_relaxed() != 0 && nobody_polls()) wake_one();
     if (pause_ns <= kFastLookNs) fast_until = now + kFastForNs;
     if (now < fast_until) pause_ns = kFastLookNs;
     if (idle_count_.load_relaxed() < live_processors_.load_relaxed()) idle_since = now;
@@ -110,7 +112,7 @@ bool Scheduler::others_wait(const Processor* processor, uint64_t now_ns) const n
   return processor->queue.size() != 0 || processor->run_next.peek() != nullptr ||
          processor->timers.next_deadline_ns() <= now_ns || processor->timers.has_inbox() ||
          processor->must_retire.load_relaxed() ||
-         (idle_count_.load_relaxed() == 0 && !global_.empty());
+         (idle_count_.load_relaxed() == 0 && (!global_.empty() || nobody_polls()));
 }
 
 // Answers in how many nanoseconds it wants to look again.

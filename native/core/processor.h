@@ -64,6 +64,7 @@ struct Processor {
 
   TimerQueue timers;
   Atomic<uint64_t> now_ns{0};  // the clock as last read here: within the last kGlobalTurns turns
+  uint64_t polled_ns = 0;      // when events were last looked for
 
   Stack* carriers = nullptr;  // warm scheduler loops, suspended
   uint32_t carrier_count = 0;

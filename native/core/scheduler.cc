@@ -23,9 +23,9 @@ SlabPool* const the_fiber_pool = new SlabPool(sizeof(Fiber), kFiberLinkOffset, r
 SlabPool& fiber_pool() noexcept { return *the_fiber_pool; }
 
 const char* wait_reason_name(WaitReason reason) noexcept {
-  static const char* const kNames[] = {"none",       "park",    "sleep",   "blocking", "latch",
-                                       "send",       "receive", "select",  "mutex",    "semaphore",
-                                       "wait group", "once",    "barrier", "context"};
+  static const char* const kNames[] = {
+      "none",  "park",      "sleep",      "blocking", "latch",   "send",    "receive", "select",
+      "mutex", "semaphore", "wait group", "once",     "barrier", "context", "read",    "write"};
   static_assert(sizeof kNames / sizeof *kNames == static_cast<size_t>(WaitReason::kCount),
                 "a name for every wait reason");
   return kNames[static_cast<size_t>(reason)];
@@ -186,6 +186,11 @@ void Scheduler::make_runnable(Fiber* fiber, bool run_next) noexcept {
 }
 
 void Scheduler::make_runnable_on(Machine* machine, Fiber* fiber, bool run_next) noexcept {
+  if (enqueue_woken(machine, fiber, run_next)) wake_if_needed();
+}
+
+// True if it went to the processor's own queue, and nobody else has been told.
+bool Scheduler::enqueue_woken(Machine* machine, Fiber* fiber, bool run_next) noexcept {
   Runnable* item = fiber;
   if (machine != nullptr && machine->processor != nullptr) {
     machine->processor->counters.readied.increment_single_writer();
@@ -195,16 +200,16 @@ void Scheduler::make_runnable_on(Machine* machine, Fiber* fiber, bool run_next) 
   }
   if (fiber->is_compact() && fiber->started()) {
     RunStack* run_stack = fiber->run_stack;
-    if (!run_stack->post(fiber)) return;
+    if (!run_stack->post(fiber)) return false;
     item = run_stack;
     run_next = false;
   }
   if (machine == nullptr) {
     enqueue_global(item);
-  } else {
-    enqueue_local(machine->processor, item, run_next);
-    wake_if_needed();
+    return false;
   }
+  enqueue_local(machine->processor, item, run_next);
+  return true;
 }
 
 bool Scheduler::ready(Waiter* waiter, uint64_t epoch) noexcept {

@@ -141,6 +141,11 @@ class Scheduler {
   static void machine_main(void* machine) noexcept;
   static void monitor_main(void* scheduler) noexcept;
   BlockingPool& blocking_pool() noexcept { return blocking_pool_; }
+  os::Poller& poller() noexcept { return poller_; }
+  // Descriptors that the poller knows (netpoll.h).
+  void note_watched(int32_t delta) noexcept {
+    watched_.fetch_add_seq_cst(static_cast<uint32_t>(delta));
+  }
 
  private:
   Runnable* take_in_full_turn(Machine* machine) noexcept;
@@ -152,10 +157,17 @@ class Scheduler {
   bool try_begin_search(Machine* machine) noexcept;
   void end_search(Machine* machine) noexcept;
   bool sleep_idle(Machine* machine) noexcept;
+  bool nobody_polls() const noexcept {
+    return watched_.load_relaxed() != 0 && !poller_taken_.load_relaxed();
+  }
+  bool poll(Machine* machine) noexcept;
+  void deliver(Machine* machine, const os::PollEvent* events, uint32_t count) noexcept;
+  bool enqueue_woken(Machine* machine, Fiber* fiber, bool run_next) noexcept;
   bool work_visible(Processor* own) const noexcept;
   void settle(Machine* machine) noexcept;
   void empty_stocks(Processor* processor) noexcept;
   void check_deadlock() noexcept;
+  bool ends_sleep(Machine* machine, bool has_events, uint64_t* deadline_ns) noexcept;
   void wait_for_signal(Machine* machine, uint64_t deadline_ns, bool may_poll) noexcept;
   void wake_processor(Processor* processor) noexcept;
   Spawning try_begin_spawn(const FiberSpec& spec) noexcept;
@@ -204,7 +216,8 @@ class Scheduler {
   Atomic<uint32_t> machine_count_{0};
   uint32_t machine_limit_;
   Machine* spare_machines_ = nullptr;
-  Atomic<bool> poller_taken_{false};
+  Atomic<bool> poller_taken_{false};  // a machine sleeps in it
+  Atomic<uint32_t> watched_{0};
   os::Poller poller_;
   Atomic<bool> stopping_{false};
   Atomic<uint32_t> stopped_machines_{0};
@@ -277,7 +290,7 @@ struct SchedulerStats {
   uint64_t spawned, started, exited, parked, readied, yielded;
   uint64_t run_local, run_global, run_stolen;
   uint64_t steal_attempts, steal_successes, stolen_items, steal_ns;
-  uint64_t timers_fired, hand_offs, idle_sleeps, stacks_earned;
+  uint64_t timers_fired, hand_offs, idle_sleeps, stacks_earned, polls, poll_events;
   uint64_t monitor_cpu_ns;
   uint64_t stacks_in_use, stacks_warm, descriptor_bytes, frame_bytes, queue_bytes;
   struct PerProcessor {

@@ -18,6 +18,7 @@
 #include <algorithm>
 
 #include "core/check.h"
+#include "core/netpoll.h"
 #include "core/park.h"
 #include "core/random.h"
 #include "core/scheduler.h"
@@ -34,6 +35,8 @@ constexpr uint64_t kObserveNs = 1'000;       // how long a thief watches an owne
 constexpr uint64_t kWorthObservations = 10;  // a queue that lasts longer than this is stolen from
 constexpr uint32_t kTalkCalls = 8;           // in an observation: a call every 125 ns
 constexpr uint64_t kDozeNs = 200'000;
+constexpr uint32_t kEventsAtOnce = 128;
+constexpr uint64_t kPollNs = 1'000'000;      // a busy processor looks for events as often, at least
 constexpr uint64_t kSettleNs = 100'000'000;  // idle for so long: give memory back
 
 // A fiber that wakes up finds its last frames in memory that nobody has touched for long.
@@ -70,6 +73,30 @@ void Scheduler::run_timers(Machine* machine, uint64_t now_ns) noexcept {
   }
 }
 
+// Wakes the fibers that wait for these events. `machine` holds a processor, or is nullptr.
+void Scheduler::deliver(Machine* machine, const os::PollEvent* events, uint32_t count) noexcept {
+  uint32_t own = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    Fiber* woken[2];
+    const uint32_t fibers = take_woken(events[i], woken);
+    for (uint32_t j = 0; j < fibers; ++j) own += enqueue_woken(machine, woken[j], false) ? 1 : 0;
+  }
+  // One is run by this machine itself, sooner than another one would wake up.
+  if (own > 1) wake_if_needed();
+}
+
+// Looks for events without waiting. While another machine sleeps in the poller they are its.
+bool Scheduler::poll(Machine* machine) noexcept {
+  if (!nobody_polls()) return false;
+  os::PollEvent events[kEventsAtOnce];
+  const uint32_t count = poller_.poll(events, kEventsAtOnce);
+  machine->processor->polled_ns = machine->processor->now_ns.load_relaxed();
+  machine->processor->counters.polls.increment_single_writer();
+  machine->processor->counters.poll_events.increment_single_writer(count);
+  deliver(machine, events, count);
+  return count != 0;
+}
+
 Runnable* Scheduler::take_global(Machine* machine) noexcept {
   Processor* processor = machine->processor;
   constexpr uint32_t kMost = RunQueue::capacity() / 2;
@@ -98,7 +125,9 @@ Runnable* Scheduler::take_in_full_turn(Machine* machine) noexcept {
   processor->turn.store_relaxed(turn);
   const uint64_t now_ns = read_clock(processor);
   if (processor->timers.size() != 0 || processor->timers.has_inbox()) run_timers(machine, now_ns);
-  if (turn - processor->global_turn >= kGlobalTurns) {
+  const bool is_global_turn = turn - processor->global_turn >= kGlobalTurns;
+  if (is_global_turn || now_ns - processor->polled_ns >= kPollNs) poll(machine);
+  if (is_global_turn) {
     processor->global_turn = turn;
     next = take_global(machine);
     if (next != nullptr) return next;
@@ -120,6 +149,7 @@ Runnable* Scheduler::next_runnable(Machine* machine) noexcept {
     }
     Runnable* next = take_in_full_turn(machine);
     if (next == nullptr) next = take_global(machine);
+    if (next == nullptr && poll(machine)) continue;
     if (next == nullptr) next = search(machine);
     if (next != nullptr) {
       if (machine->searching) end_search(machine);
@@ -343,6 +373,21 @@ bool Scheduler::sleep_idle(Machine* machine) noexcept {
   return true;
 }
 
+// A sleeper was not signalled: true if it goes on, with its processor back, or because of the stop.
+bool Scheduler::ends_sleep(Machine* machine, bool has_events, uint64_t* deadline_ns) noexcept {
+  LockGuard guard(lock_);
+  if (stopping_.load_relaxed()) return true;
+  if (machine->processor == nullptr) {
+    *deadline_ns = os::kNever;  // somebody took the processor while this machine slept
+    return false;
+  }
+  // Otherwise it was claimed for this machine: the signal is on its way.
+  if (machine->processor->status.load_relaxed() != ProcessorStatus::kIdle) return false;
+  if (!has_events && os::now_ns() < *deadline_ns) return false;
+  remove_idle_locked(machine->processor);
+  return true;
+}
+
 // Returns when the machine has a processor that is out of the idle list, or at the stop.
 void Scheduler::wait_for_signal(Machine* machine, uint64_t deadline_ns, bool may_poll) noexcept {
   const bool in_poller =
@@ -350,22 +395,18 @@ void Scheduler::wait_for_signal(Machine* machine, uint64_t deadline_ns, bool may
   if (in_poller) machine->sleeps_in_poller.store_seq_cst(true);
   for (;;) {
     if (machine->signal.exchange_seq_cst(0) != 0) break;
+    os::PollEvent events[kEventsAtOnce];
+    uint32_t count = 0;
     if (in_poller) {
-      poller_.wait(deadline_ns);
+      count = poller_.wait(deadline_ns, events, kEventsAtOnce);
     } else {
       os::futex_wait(machine->signal, 0, deadline_ns);
     }
-    if (machine->signal.exchange_acquire(0) != 0) break;
-    LockGuard guard(lock_);
-    if (stopping_.load_relaxed()) break;
-    if (machine->processor == nullptr) {
-      deadline_ns = os::kNever;  // somebody took the processor while this machine slept
-    } else if (machine->processor->status.load_relaxed() != ProcessorStatus::kIdle) {
-      continue;  // claimed for this machine: the signal is on its way
-    } else if (os::now_ns() >= deadline_ns) {
-      remove_idle_locked(machine->processor);
-      break;
-    }
+    const bool is_over =
+        machine->signal.exchange_acquire(0) != 0 || ends_sleep(machine, count != 0, &deadline_ns);
+    if (count != 0)
+      deliver(is_over && machine->processor != nullptr ? machine : nullptr, events, count);
+    if (is_over) break;
   }
   if (in_poller) {
     machine->sleeps_in_poller.store_relaxed(false);
@@ -396,7 +437,7 @@ void Scheduler::settle(Machine* machine) noexcept {
 
 void Scheduler::check_deadlock() noexcept {
   if (deadlock_handler_ == nullptr || outside_wakers_.load_acquire() != 0 ||
-      blocking_pool_.pending() != 0) {
+      watched_.load_relaxed() != 0 || blocking_pool_.pending() != 0) {
     return;
   }
   {

@@ -32,6 +32,8 @@ void Scheduler::read_stats(SchedulerStats* stats) noexcept {
     stats->timers_fired += counters.timers_fired.load_relaxed();
     stats->hand_offs += counters.hand_offs.load_relaxed();
     stats->idle_sleeps += counters.idle_sleeps.load_relaxed();
+    stats->polls += counters.polls.load_relaxed();
+    stats->poll_events += counters.poll_events.load_relaxed();
     stats->stacks_earned += counters.stacks_earned.load_relaxed();
     stats->queue_bytes += sizeof(Processor);
     stats->per_processor[i] = SchedulerStats::PerProcessor{

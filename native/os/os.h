@@ -86,13 +86,28 @@ int* errno_address() noexcept;
 void futex_wait(Atomic<uint32_t>& word, uint32_t expected, uint64_t deadline_ns) noexcept;
 void futex_wake(Atomic<uint32_t>& word, int count) noexcept;
 
+// A descriptor has become readable or writable, or has failed, which is both.
+struct PollEvent {
+  uint64_t token;
+  bool is_readable;
+  bool is_writable;
+  bool is_hung_up;  // the other end has closed, at least its way here
+};
+
 // The sleeping place of the one idle machine that also watches descriptors.
 class Poller {
  public:
   int open() noexcept;
   void close() noexcept;
-  void wait(uint64_t deadline_ns) noexcept;  // returns when woken, or at the deadline
-  void wake() noexcept;                      // from any thread; one wake is never lost
+  // From now on each change of the descriptor is told to one thread, once (edge-triggered), until
+  // it is closed; of a duplicate of it, until it is removed.
+  int add(int descriptor, uint64_t token) noexcept;
+  void remove(int descriptor) noexcept;
+  // Returns when woken, at the deadline, or with events: how many. One thread at a time.
+  uint32_t wait(uint64_t deadline_ns, PollEvent* events, uint32_t most) noexcept;
+  // The same at once, by any thread; leaves wake-ups to the one that waits.
+  uint32_t poll(PollEvent* events, uint32_t most) noexcept;
+  void wake() noexcept;  // from any thread; one wake is never lost
 
  private:
   int epoll_ = -1;

@@ -13,6 +13,8 @@
 
 #include <cstdint>
 
+#include "os/os.h"
+
 namespace heddle::sim {
 
 struct Settings {
@@ -40,6 +42,9 @@ Summary run(uint64_t seed, const Settings& settings, void (*scenario)());
 // (os::kNever: none does). It may call fail: "work is queued, and everybody sleeps".
 using SleepCheck = void (*)(uint64_t left_ns);
 void on_everybody_asleep(SleepCheck check) noexcept;
+
+// A descriptor that is watched by the poller that was opened last has become ready.
+void happen(const os::PollEvent& event) noexcept;
 
 uint64_t time_now_ns() noexcept;                 // without letting any pass
 uint32_t random_below(uint32_t bound) noexcept;  // from the seed

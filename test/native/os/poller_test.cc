@@ -9,12 +9,19 @@
 
 namespace heddle::test {
 
+namespace {
+uint32_t wait_for(os::Poller& poller, uint64_t deadline_ns) {
+  os::PollEvent event;
+  return poller.wait(deadline_ns, &event, 1);
+}
+}  // namespace
+
 TEST_CASE("a wake before the wait is not lost") {
   os::Poller poller;
   REQUIRE(poller.open() == 0);
   poller.wake();
   poller.wake();
-  poller.wait(os::kNever);
+  wait_for(poller, os::kNever);
   poller.close();
 }
 
@@ -23,15 +30,15 @@ TEST_CASE("a wait without a wake ends at its deadline, not before") {
   REQUIRE(poller.open() == 0);
   for (uint64_t duration_ns : {0u, 1'000u, 3'000'000u}) {
     const uint64_t deadline_ns = os::now_ns() + duration_ns;
-    poller.wait(deadline_ns);
+    wait_for(poller, deadline_ns);
     CHECK(os::now_ns() >= deadline_ns);
   }
-  poller.wait(0);  // long past
+  wait_for(poller, 0);  // long past
   // What has been consumed does not end the next wait.
   poller.wake();
-  poller.wait(os::kNever);
+  wait_for(poller, os::kNever);
   const uint64_t deadline_ns = os::now_ns() + 2'000'000;
-  poller.wait(deadline_ns);
+  wait_for(poller, deadline_ns);
   CHECK(os::now_ns() >= deadline_ns);
   poller.close();
 }
@@ -43,7 +50,7 @@ TEST_CASE("a thread that waits without end, or for centuries, is woken by anothe
     Atomic<bool> waits{false};
     std::thread waiter([&] {
       waits.store_release(true);
-      poller.wait(deadline_ns);
+      wait_for(poller, deadline_ns);
     });
     while (!waits.load_acquire()) os::yield_thread();
     os::sleep_until(os::now_ns() + 500'000);
@@ -61,7 +68,7 @@ TEST_CASE("every one of many wakes is answered") {
   Atomic<uint32_t> answered{0};
   std::thread waiter([&] {
     while (answered.load_relaxed() < kRounds) {
-      poller.wait(os::kNever);
+      wait_for(poller, os::kNever);
       answered.store_release(sent.load_acquire());
     }
   });
