@@ -1,6 +1,6 @@
-// `epoll_` is the place of the poller in a table; a wake-up stays until a wait takes it, and so does
-// an event. Descriptors are numbers that mean nothing: scenarios make events of them. An event goes
-// through the kernel, under its locks: who gets it sees what was done before it happened.
+// `epoll_` is the place of the poller in a table; a wake-up stays until a wait takes it, and so
+// does an event. Descriptors are numbers that mean nothing: scenarios make events of them. An event
+// goes through the kernel, under its locks: who gets it sees what was done before it happened.
 #include <cerrno>
 
 #include "os/sim/world.h"
