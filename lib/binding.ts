@@ -79,9 +79,9 @@ export interface NativeStats {
 export interface NativeKernelInfo {
   name: string;
   argumentCount: number;
-  /** Bits of the arguments that may be anything, and of those that are channels. */
+  /** Bits of the arguments that may be anything, and of those that are handles. */
   any: number;
-  channels: number;
+  handles: number;
   stack: 'compact' | 'standard';
 }
 
@@ -217,6 +217,8 @@ export interface Binding {
   /** The place of an isolate that is to be started or ended; -1: none. */
   growSet(set: number, least: number): number;
   replaceLate(set: number): void;
+  /** The endpoint of a socket, its own (0) or its peer's (1), as text; undefined if it has none. */
+  socketAddress(id: number, peer: number): string | undefined;
   shrinkSet(set: number, idleMs: number, least: number): number;
   takeKill(set: number): number;
   askToGrow(set: number): void;

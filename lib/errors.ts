@@ -38,8 +38,12 @@ export const errorCodes = {
     remedy: 'raise `ulimit -u`, kernel.threads-max or the pids limit, or use fibers',
   },
   ERR_HEDDLE_CLOSED: {
-    cause: 'something was sent to a closed channel, or it was closed twice',
+    cause: 'a channel, connection or listener was used after its close, or closed twice',
     remedy: 'close a channel once, by its last sender; receivers see the end by `ok: false`',
+  },
+  ERR_HEDDLE_BUSY: {
+    cause: 'a connection is read from, or written to, by two at once',
+    remedy: 'await one operation of a direction before the next',
   },
   ERR_HEDDLE_ABANDONED: {
     cause: 'only waiters still hold a channel or lock, so nobody is left who could end their wait',

@@ -16,6 +16,7 @@ export const HandleKind = {
   once: 5,
   barrier: 6,
   context: 7,
+  socket: 8,
 } as const;
 
 /** Something that can be given to other isolates and to kernels. */

@@ -1,6 +1,7 @@
 export { carry } from './carry.js';
 export { Channel } from './channel.js';
 export type { ChannelOptions, Received } from './channel.js';
+export type { Address, Conn, IoOptions } from './conn.js';
 export { background, Context } from './context.js';
 export type { Cancellable } from './context.js';
 export { errorCodes, HeddleError } from './errors.js';
@@ -13,6 +14,8 @@ export type { BytesLike, Kernel } from './kernels.js';
 export { Barrier, Mutex, Once, RWMutex, Semaphore, WaitGroup } from './locks.js';
 export type { Held } from './locks.js';
 export { alloc, free, move } from './move.js';
+export { dial, listen } from './net.js';
+export type { DialOptions, Listener, ListenOptions } from './net.js';
 export { Pool } from './pool.js';
 export type { CloseOptions, MapOptions, PoolOptions, PoolStats, RunOptions } from './pool.js';
 export type { Spread } from './pool-meter.js';

@@ -2,6 +2,7 @@
 import { binding } from './binding.js';
 import type { Channel } from './channel.js';
 import { HeddleError } from './errors.js';
+import type { Socket } from './socket.js';
 
 declare const signature: unique symbol;
 
@@ -21,9 +22,9 @@ class NativeKernel<A extends unknown[], R> implements Kernel<A, R> {
     readonly id: number,
     readonly takesArguments: boolean,
     readonly stack: 'compact' | 'standard',
-    /** Bits of the arguments that may be anything, and of those that are channels. */
+    /** Bits of the arguments that may be anything, and of those that are handles. */
     readonly any: number,
-    readonly channels: number,
+    readonly handles: number,
   ) {}
 }
 
@@ -33,8 +34,8 @@ function kernel<A extends unknown[], R>(name: string): Kernel<A, R> {
   const id = infos.findIndex((info) => info.name === name);
   const info = infos[id];
   if (info === undefined) throw new HeddleError('ERR_HEDDLE_LOAD', `the addon has no ${name}`);
-  const { argumentCount, stack, any, channels } = info;
-  return Object.freeze(new NativeKernel<A, R>(name, id, argumentCount > 0, stack, any, channels));
+  const { argumentCount, stack, any, handles } = info;
+  return Object.freeze(new NativeKernel<A, R>(name, id, argumentCount > 0, stack, any, handles));
 }
 
 export const kernels = Object.freeze({
@@ -71,6 +72,19 @@ export const kernels = Object.freeze({
   /** Throws: what becomes of a kernel’s exceptions. */
   fail: kernel<[message: string | number], never>('fail'),
 });
+
+/** What sockets are done with; not for users. */
+export const netKernels = {
+  listen: kernel<[endpoint: string, backlog: number, flags: number], Socket>('listen'),
+  adopt: kernel<[descriptor: number], Socket>('adopt'),
+  dial: kernel<[endpoint: string], Socket>('dial'),
+  accept: kernel<[listener: Socket], Socket>('accept'),
+  read: kernel<[connection: Socket, most: number], Uint8Array>('read'),
+  write: kernel<[connection: Socket, bytes: BytesLike], undefined>('write'),
+  end: kernel<[connection: Socket], undefined>('end'),
+  echoServer: kernel<[listener: Socket], number>('echoServer'),
+  proxyServer: kernel<[listener: Socket, endpoint: string], number>('proxyServer'),
+};
 
 export function nativeKernel(target: unknown): NativeKernel<unknown[], unknown> | undefined {
   return target instanceof NativeKernel ? target : undefined;

@@ -3,6 +3,7 @@ import { binding } from './binding.js';
 import { Channel } from './channel.js';
 import { encodeMessage } from './encode.js';
 import type { nativeKernel } from './kernels.js';
+import { Shareable } from './handle.js';
 import { Moved } from './move.js';
 import { nameOf, readStack, signalFor } from './spawn-options.js';
 import type { KernelOptions } from './spawn-options.js';
@@ -30,7 +31,8 @@ function giveArguments(kernel: NativeKernel, args: unknown[]): void {
       continue;
     }
     const isAny = ((kernel.any >> at) & 1) !== 0;
-    if (value instanceof Channel && (isAny || ((kernel.channels >> at) & 1) !== 0)) {
+    const isHandle = ((kernel.handles >> at) & 1) !== 0;
+    if (value instanceof Shareable && (isHandle || (isAny && value instanceof Channel))) {
       mode = Mode.handle;
       argument = value.toHandle();
     } else if (isAny && typeof value === 'object' && value !== null && !isBytes(value)) {

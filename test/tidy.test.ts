@@ -50,7 +50,7 @@ const below: Record<string, string[]> = {
   core: ['os', 'arch'],
   sync: ['core', 'os', 'arch'],
   observe: ['sync', 'core', 'os', 'arch'],
-  kernels: ['sync', 'core', 'os', 'arch'],
+  kernels: ['net', 'sync', 'core', 'os', 'arch'],
   net: ['sync', 'core', 'os', 'arch'],
   addon: ['net', 'kernels', 'observe', 'sync', 'core', 'os', 'arch', 'include'],
   include: ['sync', 'core', 'os', 'arch'],

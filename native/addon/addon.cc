@@ -75,6 +75,7 @@ napi_value initialise(napi_env env, napi_value exports) {
       {"growSet", js_grow_set},
       {"askToGrow", js_ask_to_grow},
       {"replaceLate", js_replace_late},
+      {"socketAddress", js_socket_address},
       {"shrinkSet", js_shrink_set},
       {"takeKill", js_take_kill},
       {"loseIsolate", js_lose_isolate},

@@ -52,6 +52,7 @@ napi_value js_set_number(napi_env env, napi_callback_info info);
 napi_value js_set_most(napi_env env, napi_callback_info info);
 napi_value js_grow_set(napi_env env, napi_callback_info info);
 napi_value js_ask_to_grow(napi_env env, napi_callback_info info);
+napi_value js_socket_address(napi_env env, napi_callback_info info);
 napi_value js_replace_late(napi_env env, napi_callback_info info);
 napi_value js_shrink_set(napi_env env, napi_callback_info info);
 napi_value js_take_kill(napi_env env, napi_callback_info info);

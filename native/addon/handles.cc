@@ -49,6 +49,8 @@ Waitable* make_target(HandleKind kind, double number, double most, uint8_t tag) 
       return new (std::nothrow) BarrierCore(static_cast<uint32_t>(number), kTracked);
     case HandleKind::kContext:
       return ContextCore::background().detach();
+    case HandleKind::kSocket:
+      break;  // they come from kernels
   }
   return nullptr;
 }

@@ -144,7 +144,7 @@ napi_value js_state(napi_env env, napi_callback_info info) {
 }
 
 // kernels(): their names, how many arguments each may have, and which of them may be anything or
-// are channels (a bit each), in the order of their ids.
+// are handles (a bit each), in the order of their ids.
 napi_value js_kernels(napi_env env, napi_callback_info) {
   napi_value list = nullptr;
   napi_create_array(env, &list);
@@ -153,14 +153,14 @@ napi_value js_kernels(napi_env env, napi_callback_info) {
     napi_create_object(env, &each);
     napi_set_named_property(env, each, "name", string_to_js(env, kernel_at(id).name));
     set_number(env, each, "argumentCount", kernel_at(id).argument_count);
-    uint32_t any = 0, channels = 0;
+    uint32_t any = 0, handles = 0;
     for (uint32_t i = 0; i < kernel_at(id).argument_count; ++i) {
       const ArgumentKind kind = kernel_at(id).arguments[i].kind;
       if (kind == ArgumentKind::kAny) any |= 1u << i;
-      if (kind == ArgumentKind::kChannel) channels |= 1u << i;
+      if (kind == ArgumentKind::kChannel || kind == ArgumentKind::kSocket) handles |= 1u << i;
     }
     set_number(env, each, "any", any);
-    set_number(env, each, "channels", channels);
+    set_number(env, each, "handles", handles);
     const bool compact = kernel_at(id).stack_class == StackClass::kCompact;
     napi_set_named_property(env, each, "stack",
                             string_to_js(env, compact ? "compact" : "standard"));

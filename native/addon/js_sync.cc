@@ -12,6 +12,7 @@
 #include "addon/runtime.h"
 #include "addon/translate.h"
 #include "addon/value_call.h"
+#include "net/socket.h"
 #include "sync/barrier.h"
 #include "sync/channel.h"
 #include "sync/context.h"
@@ -363,12 +364,16 @@ napi_value js_look_at(napi_env env, napi_callback_info info) {
     case HandleKind::kContext:
       number = static_cast<double>(static_cast<ContextCore*>(handle.target)->error());
       break;
+    case HandleKind::kSocket:
+      number = static_cast<net::SocketCore*>(handle.target)->is_closed() ? 1 : 0;
+      break;
   }
   return number_to_js(env, number);
 }
 
 // act(id, number): closes a channel; unlocks a mutex, or a readers-writer mutex (0 read, 1 write);
-// releases permits; adds to a wait group; ends a once. False if it is refused.
+// releases permits; adds to a wait group; ends a once; closes a socket (1: by a reset). False if it
+// is refused.
 napi_value js_act(napi_env env, napi_callback_info info) {
   const SyncCall call(env, info);
   const uint32_t id = call.index(0);
@@ -397,6 +402,9 @@ napi_value js_act(napi_env env, napi_callback_info info) {
     case HandleKind::kOnce:
       static_cast<OnceCore*>(handle.target)->finish();
       done = true;
+      break;
+    case HandleKind::kSocket:
+      done = static_cast<net::SocketCore*>(handle.target)->close(number != 0);
       break;
     case HandleKind::kBarrier:
     case HandleKind::kContext:

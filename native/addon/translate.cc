@@ -61,6 +61,8 @@ std::string expectation(const ArgumentSpec& spec) {
       return kBytesWords;
     case ArgumentKind::kChannel:
       return "a Channel";
+    case ArgumentKind::kSocket:
+      return "a Conn or Listener";
     case ArgumentKind::kAny:
       break;
   }
@@ -255,6 +257,8 @@ bool fits(const ArgumentSpec& spec, const Value& value) {
       return value.is_bytes();
     case ArgumentKind::kChannel:
       return value.kind() == ValueKind::kHandle && value.handle().kind == HandleKind::kChannel;
+    case ArgumentKind::kSocket:
+      return value.kind() == ValueKind::kHandle && value.handle().kind == HandleKind::kSocket;
     case ArgumentKind::kNumber:
     case ArgumentKind::kInteger:
       break;

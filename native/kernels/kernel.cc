@@ -8,9 +8,11 @@ namespace heddle {
 
 namespace {
 const Kernel* const kKernels[] = {
-    &kNoopKernel,    &kSleepKernel,    &kSpinKernel,     &kFibKernel,     &kSha256Kernel,
-    &kCrc32Kernel,   &kReadFileKernel, &kEchoKernel,     &kFailKernel,    &kProduceKernel,
-    &kConsumeKernel, &kRelayKernel,    &kPingPongKernel, &kMapBytesKernel};
+    &kNoopKernel,    &kSleepKernel,      &kSpinKernel,       &kFibKernel,      &kSha256Kernel,
+    &kCrc32Kernel,   &kReadFileKernel,   &kEchoKernel,       &kFailKernel,     &kProduceKernel,
+    &kConsumeKernel, &kRelayKernel,      &kPingPongKernel,   &kMapBytesKernel, &kListenKernel,
+    &kAdoptKernel,   &kDialKernel,       &kAcceptKernel,     &kReadKernel,     &kWriteKernel,
+    &kEndKernel,     &kEchoServerKernel, &kProxyServerKernel};
 }  // namespace
 
 const Kernel& kernel_at(uint32_t id) noexcept { return *kKernels[id]; }

@@ -36,7 +36,16 @@ class KernelCall {
   Value* result_;
 };
 
-enum class ArgumentKind : uint8_t { kAny, kNumber, kInteger, kBoolean, kText, kBytes, kChannel };
+enum class ArgumentKind : uint8_t {
+  kAny,
+  kNumber,
+  kInteger,
+  kBoolean,
+  kText,
+  kBytes,
+  kChannel,
+  kSocket
+};
 
 struct ArgumentSpec {
   const char* name;
@@ -106,5 +115,14 @@ extern const Kernel kConsumeKernel;
 extern const Kernel kRelayKernel;
 extern const Kernel kPingPongKernel;
 extern const Kernel kMapBytesKernel;
+extern const Kernel kListenKernel;
+extern const Kernel kAdoptKernel;
+extern const Kernel kDialKernel;
+extern const Kernel kAcceptKernel;
+extern const Kernel kReadKernel;
+extern const Kernel kWriteKernel;
+extern const Kernel kEndKernel;
+extern const Kernel kEchoServerKernel;
+extern const Kernel kProxyServerKernel;
 
 }  // namespace heddle

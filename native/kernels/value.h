@@ -53,6 +53,7 @@ enum class HandleKind : uint8_t {
   kOnce,
   kBarrier,
   kContext,
+  kSocket,
 };
 
 struct ByteSpan {
