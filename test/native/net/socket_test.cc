@@ -187,11 +187,12 @@ TEST_CASE("the end of a stream that comes together with its last bytes is seen")
   Scheduler scheduler(with_processors(2));
   for (int round = 0; round < 200; ++round) {
     const Pair pair(scheduler);
+    Countdown both(2);
     spawn(scheduler, [&] {
       CHECK_EQ(pair.server->write("last", 4, kNever).count, 4u);
       CHECK(pair.server->close());
+      both.arrive();
     });
-    Countdown read(1);
     spawn(scheduler, [&] {
       char bytes[64];
       size_t got = 0;
@@ -201,9 +202,9 @@ TEST_CASE("the end of a stream that comes together with its last bytes is seen")
         if (some.error != 0) break;
       }
       CHECK_EQ(got, 4u);
-      read.arrive();
+      both.arrive();
     });
-    read.wait();
+    both.wait();
   }
   finish(scheduler);
 }
