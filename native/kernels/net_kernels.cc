@@ -103,14 +103,14 @@ void run_accept(KernelCall& call) {
 
 // At most so many bytes, at least one; none at the end of the stream.
 void run_read(KernelCall& call) {
-  SocketCore* const socket = socket_at(call, 0);
+  net::Reader reader(socket_at(call, 0));
   const auto most = static_cast<size_t>(call.number(1));
   for (;;) {
     size_t length = 0;
     unsigned char* const buffer = net::thread_buffer(&length);
-    const net::IoResult read = socket->try_read(buffer, most < length ? most : length);
+    const net::IoResult read = reader.try_read(buffer, most < length ? most : length);
     if (read.error == EAGAIN) {
-      if (const int error = socket->wait_readable(kNever)) fail(error, "read", "");
+      if (const int error = reader.wait(kNever)) fail(error, "read", "");
       continue;
     }
     if (read.error != 0) fail(read.error, "read", "");

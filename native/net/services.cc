@@ -80,23 +80,25 @@ class Member {
 // Passes on what comes until the end of the stream. The buffer is the thread's, and not used while
 // the fiber is parked: a connection that waits has none. False: something went wrong.
 bool pass_on(SocketCore* from, SocketCore* to) {
+  Reader reader(from);
+  Writer writer(to);
   for (;;) {
     size_t length = 0;
     unsigned char* const buffer = thread_buffer(&length);
-    const IoResult read = from->try_read(buffer, length);
+    const IoResult read = reader.try_read(buffer, length);
     if (read.error == EAGAIN) {
-      if (from->wait_readable(kNever) != 0) return false;
+      if (reader.wait(kNever) != 0) return false;
       continue;
     }
     if (read.error != 0) return false;
     if (read.count == 0) return true;
-    const IoResult written = to->try_write(buffer, read.count);
+    const IoResult written = writer.try_write(buffer, read.count);
     if (written.error != 0 && written.error != EAGAIN) return false;
     const size_t left = read.count - written.count;
     if (left == 0) continue;
     const auto rest = std::make_unique<unsigned char[]>(left);
     std::memcpy(rest.get(), buffer + written.count, left);
-    if (to->write(rest.get(), left, kNever).error != 0) return false;
+    if (writer.write(rest.get(), left, kNever).error != 0) return false;
   }
 }
 

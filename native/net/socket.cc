@@ -34,34 +34,24 @@ bool lacks_descriptors(int error) noexcept {
 }
 }  // namespace
 
-// One operation: the file descriptor stays open meanwhile, and the direction is this one's.
-class SocketCore::Use {
- public:
-  explicit Use(SocketCore* socket) noexcept : socket_(socket) {
-    if (!socket->enter()) error_ = kClosedHere;
-  }
-  Use(SocketCore* socket, Direction direction) noexcept : Use(socket) {
-    if (error_ != 0) return;
-    Atomic<bool>& busy = socket->is_busy_[static_cast<size_t>(direction)];
-    if (busy.exchange_acq_rel(true)) {
-      error_ = EBUSY;
-    } else {
-      busy_ = &busy;
-    }
-  }
-  ~Use() {
-    if (busy_ != nullptr) busy_->store_release(false);
-    if (error_ != kClosedHere) socket_->leave();
-  }
-  Use(const Use&) = delete;
-  Use& operator=(const Use&) = delete;
-  int error() const noexcept { return error_; }
+Use::Use(SocketCore* socket) noexcept : socket_(socket) {
+  if (!socket->enter()) error_ = kClosedHere;
+}
 
- private:
-  SocketCore* const socket_;
-  Atomic<bool>* busy_ = nullptr;
-  int error_ = 0;
-};
+Use::Use(SocketCore* socket, Direction direction) noexcept : Use(socket) {
+  if (error_ != 0) return;
+  Atomic<bool>& busy = socket->is_busy_[static_cast<size_t>(direction)];
+  if (busy.exchange_acq_rel(true)) {
+    error_ = EBUSY;
+  } else {
+    busy_ = &busy;
+  }
+}
+
+Use::~Use() {
+  if (busy_ != nullptr) busy_->store_release(false);
+  if (error_ != kClosedHere) socket_->leave();
+}
 
 SocketCore* SocketCore::make(int file, int* error) noexcept {
   PollDescriptor* descriptor = nullptr;
@@ -135,81 +125,82 @@ int SocketCore::wait(Direction direction, uint64_t deadline_ns) {
 
 // After a read that took all there was, the next one would only be refused. An edge that came since
 // has left its mark, so a wait ends at once then; but after the other end's close none comes.
-IoResult SocketCore::read_now(void* data, size_t length) noexcept {
-  if (is_drained_) return {0, EAGAIN};
-  forget_edge(descriptor_, Direction::kRead);
-  const IoResult result = os::read_some(file_, data, length);
-  is_drained_ = would_block(result.error) ||
-                (result.error == 0 && result.count != 0 && result.count < length &&
-                 !descriptor_->is_hung_up.load_acquire());
+IoResult Reader::try_read(void* data, size_t length) noexcept {
+  if (error() != 0) return {0, error()};
+  if (socket_->is_drained_) return {0, EAGAIN};
+  PollDescriptor* const descriptor = socket_->descriptor_;
+  forget_edge(descriptor, Direction::kRead);
+  const IoResult result = os::read_some(socket_->file_, data, length);
+  socket_->is_drained_ = would_block(result.error) ||
+                         (result.error == 0 && result.count != 0 && result.count < length &&
+                          !descriptor->is_hung_up.load_acquire());
   return result;
 }
 
-int SocketCore::wait_drained(uint64_t deadline_ns) {
-  is_drained_ = false;
-  return wait(Direction::kRead, deadline_ns);
+int Reader::wait(uint64_t deadline_ns) {
+  if (error() != 0 || !socket_->is_drained_) return error();
+  socket_->is_drained_ = false;
+  return socket_->wait(Direction::kRead, deadline_ns);
 }
 
-IoResult SocketCore::read(void* data, size_t length, uint64_t deadline_ns) {
-  const Use use(this, Direction::kRead);
-  if (use.error() != 0) return {0, use.error()};
-  for (;;) {
-    const IoResult result = read_now(data, length);
-    if (!would_block(result.error)) return result;
-    if (const int error = wait_drained(deadline_ns)) return {0, error};
+IoResult Writer::try_write(const void* data, size_t length) noexcept {
+  if (error() != 0) return {0, error()};
+  forget_edge(socket_->descriptor_, Direction::kWrite);
+  return os::write_some(socket_->file_, data, length);
+}
+
+namespace {
+// Moves on by what was written; how many spans are left.
+size_t use_up(IoSpan** spans, size_t count, size_t bytes) noexcept {
+  for (IoSpan*& first = *spans; count != 0; ++first, --count) {
+    const size_t used = bytes < first->length ? bytes : first->length;
+    first->data = static_cast<char*>(first->data) + used;
+    first->length -= used;
+    bytes -= used;
+    if (first->length != 0) break;
   }
+  return count;
+}
+}  // namespace
+
+IoResult Writer::write_all(IoSpan* spans, size_t count, uint64_t deadline_ns) {
+  IoResult all{0, error()};
+  count = use_up(&spans, count, 0);
+  while (count != 0 && all.error == 0) {
+    forget_edge(socket_->descriptor_, Direction::kWrite);
+    const IoResult some = count == 1 ? os::write_some(socket_->file_, spans->data, spans->length)
+                                     : os::write_spans(socket_->file_, spans, count);
+    if (would_block(some.error)) {
+      all.error = socket_->wait(Direction::kWrite, deadline_ns);
+    } else {
+      all.error = some.error;
+      all.count += some.count;
+      count = use_up(&spans, count, some.count);
+    }
+  }
+  return all;
 }
 
-IoResult SocketCore::try_read(void* data, size_t length) noexcept {
-  const Use use(this, Direction::kRead);
-  return use.error() != 0 ? IoResult{0, use.error()} : read_now(data, length);
-}
-
-int SocketCore::wait_readable(uint64_t deadline_ns) {
-  const Use use(this, Direction::kRead);
-  if (use.error() != 0) return use.error();
-  return is_drained_ ? wait_drained(deadline_ns) : 0;
-}
-
-IoResult SocketCore::try_write(const void* data, size_t length) noexcept {
-  const Use use(this, Direction::kWrite);
-  if (use.error() != 0) return {0, use.error()};
-  forget_edge(descriptor_, Direction::kWrite);
-  return os::write_some(file_, data, length);
-}
-
-IoResult SocketCore::write(const void* data, size_t length, uint64_t deadline_ns) {
+IoResult Writer::write(const void* data, size_t length, uint64_t deadline_ns) {
   IoSpan span{const_cast<void*>(data), length};
   return write_all(&span, 1, deadline_ns);
 }
 
-IoResult SocketCore::write_all(IoSpan* spans, size_t count, uint64_t deadline_ns) {
-  const Use use(this, Direction::kWrite);
-  IoResult all{0, use.error()};
-  while (count != 0 && all.error == 0) {
-    if (spans->length == 0) {
-      ++spans;
-      --count;
-      continue;
-    }
-    forget_edge(descriptor_, Direction::kWrite);
-    IoResult some = count == 1 ? os::write_some(file_, spans->data, spans->length)
-                               : os::write_spans(file_, spans, count);
-    if (would_block(some.error)) {
-      all.error = wait(Direction::kWrite, deadline_ns);
-      continue;
-    }
-    all.error = some.error;
-    all.count += some.count;
-    for (; some.count != 0; ++spans, --count) {
-      const size_t used = some.count < spans->length ? some.count : spans->length;
-      spans->data = static_cast<char*>(spans->data) + used;
-      spans->length -= used;
-      some.count -= used;
-      if (spans->length != 0) break;
-    }
+IoResult SocketCore::read(void* data, size_t length, uint64_t deadline_ns) {
+  Reader reader(this);
+  for (;;) {
+    const IoResult result = reader.try_read(data, length);
+    if (!would_block(result.error)) return result;
+    if (const int error = reader.wait(deadline_ns)) return {0, error};
   }
-  return all;
+}
+
+IoResult SocketCore::write(const void* data, size_t length, uint64_t deadline_ns) {
+  return Writer(this).write(data, length, deadline_ns);
+}
+
+IoResult SocketCore::write_all(IoSpan* spans, size_t count, uint64_t deadline_ns) {
+  return Writer(this).write_all(spans, count, deadline_ns);
 }
 
 SocketCore* SocketCore::accept(uint64_t deadline_ns, int* error) {

@@ -21,6 +21,46 @@ inline constexpr int kTimedOut = -2;
 using os::IoResult;
 using os::IoSpan;
 
+class SocketCore;
+
+// An operation, or several: meanwhile the file descriptor stays open, and the direction is theirs.
+class Use {
+ public:
+  explicit Use(SocketCore* socket) noexcept;
+  Use(SocketCore* socket, Direction direction) noexcept;
+  ~Use();
+  Use(const Use&) = delete;
+  Use& operator=(const Use&) = delete;
+  // 0, kClosedHere or EBUSY; later operations answer it as well.
+  int error() const noexcept { return error_; }
+
+ protected:
+  SocketCore* const socket_;
+
+ private:
+  Atomic<bool>* busy_ = nullptr;
+  int error_ = 0;
+};
+
+class Reader : public Use {
+ public:
+  explicit Reader(SocketCore* socket) noexcept : Use(socket, Direction::kRead) {}
+  // What there is now; EAGAIN: wait() waits for more, without a buffer. For buffers that others may
+  // use while the fiber is parked.
+  IoResult try_read(void* data, size_t length) noexcept;
+  int wait(uint64_t deadline_ns);
+};
+
+class Writer : public Use {
+ public:
+  explicit Writer(SocketCore* socket) noexcept : Use(socket, Direction::kWrite) {}
+  // What fits now, perhaps nothing (EAGAIN).
+  IoResult try_write(const void* data, size_t length) noexcept;
+  // All of the spans, which are used up; on failure `count` says how much.
+  IoResult write_all(IoSpan* spans, size_t count, uint64_t deadline_ns);
+  IoResult write(const void* data, size_t length, uint64_t deadline_ns);
+};
+
 // Nobody waits for one with a node: it is a Waitable because handles are counted there.
 class SocketCore final : public Waitable {
  public:
@@ -29,16 +69,10 @@ class SocketCore final : public Waitable {
 
   // At least one byte, or 0 at the end of the stream.
   IoResult read(void* data, size_t length, uint64_t deadline_ns);
-  // What fits now, perhaps nothing (EAGAIN).
-  IoResult try_write(const void* data, size_t length) noexcept;
   // All of it; on failure `count` says how much.
   IoResult write(const void* data, size_t length, uint64_t deadline_ns);
   // All of the spans, which are used up.
   IoResult write_all(IoSpan* spans, size_t count, uint64_t deadline_ns);
-  // What there is now; EAGAIN: wait_readable() waits for more, without a buffer. For buffers that
-  // others may use while the fiber is parked.
-  IoResult try_read(void* data, size_t length) noexcept;
-  int wait_readable(uint64_t deadline_ns);
   // A connection, or nullptr and *error. Backs off while the process has no descriptors left.
   SocketCore* accept(uint64_t deadline_ns, int* error);
   // After a connect that is in progress: 0, or how it failed.
@@ -55,7 +89,9 @@ class SocketCore final : public Waitable {
   bool is_ready_locked(uint32_t, const Cell&) const noexcept override { return false; }
 
  private:
-  class Use;
+  friend class Use;
+  friend class Reader;
+  friend class Writer;
   SocketCore(int file, PollDescriptor* descriptor) noexcept
       : Waitable(false), file_(file), descriptor_(descriptor) {}
   ~SocketCore() override;
@@ -65,8 +101,6 @@ class SocketCore final : public Waitable {
   void close_now() noexcept;
   int wait(Direction direction, uint64_t deadline_ns);
   int wait_on_thread(Direction direction, uint64_t deadline_ns);
-  IoResult read_now(void* data, size_t length) noexcept;
-  int wait_drained(uint64_t deadline_ns);
 
   // How many are inside, and whether it is closed to others.
   static constexpr uint32_t kClosing = 1u << 31;

@@ -52,6 +52,7 @@ var benchmarks = map[string]func(params) result{
 	"channel-latency": channelLatency,
 	"channel-memory":  channelMemory,
 	"select":          selectAmong,
+	"echo":            echo,
 }
 
 func usage() {
