@@ -14,5 +14,13 @@ export const moodycamelSource = fileURLToPath(
 export const moodycamelBinary = fileURLToPath(
   new URL('../../../build/bench/moodycamel-peer', import.meta.url),
 );
+export const epollSource = fileURLToPath(
+  new URL('../../../bench/peers/native/epoll.c', import.meta.url),
+);
+/** A server, and the clients of all servers. */
+export const epollBinary = fileURLToPath(
+  new URL('../../../build/bench/epoll-peer', import.meta.url),
+);
+export const echoServer = fileURLToPath(new URL('../peers/node/echo-server.js', import.meta.url));
 /** Where peers from npm are installed. */
 export const npmPeers = fileURLToPath(new URL('../../../bench/peers', import.meta.url));

@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { ChildError, runChild } from './child.js';
 import { installPeers } from './npm.js';
-import { goBinary, goSources, moodycamelBinary, moodycamelSource, npmPeers } from './paths.js';
+import * as paths from './paths.js';
 import { kNpmPeers } from './types.js';
 import type { Machine, Peer } from './types.js';
 
@@ -28,27 +28,32 @@ async function buildGo(machine: Machine): Promise<string | undefined> {
     GOFLAGS: '-mod=mod',
     CGO_ENABLED: '0',
   };
-  if (process.env['HOME'] === undefined) env['GOCACHE'] = `${dirname(goBinary)}/go-cache`;
+  if (process.env['HOME'] === undefined) env['GOCACHE'] = `${dirname(paths.goBinary)}/go-cache`;
   try {
-    await mkdir(dirname(goBinary), { recursive: true });
-    const args = ['build', '-trimpath', '-o', goBinary, '.'];
-    await runChild({ file: 'go', args, env, cwd: goSources }, kBuildTimeoutMs);
+    await mkdir(dirname(paths.goBinary), { recursive: true });
+    const args = ['build', '-trimpath', '-o', paths.goBinary, '.'];
+    await runChild({ file: 'go', args, env, cwd: paths.goSources }, kBuildTimeoutMs);
     return undefined;
   } catch (error) {
     return `its build ${reasonOf(error)}`;
   }
 }
 
-/** Builds the C++ peer with the system's compiler and the header that the system has. */
-async function buildMoodycamel(): Promise<string | undefined> {
-  const flags = ['-std=c++17', '-O2', '-pthread', '-Wfatal-errors', '-o', moodycamelBinary];
+/** Builds a peer with the system's compiler and the headers that the system has. */
+async function compile(
+  compiler: string,
+  flags: readonly string[],
+  source: string,
+  binary: string,
+): Promise<string | undefined> {
   try {
-    await mkdir(dirname(moodycamelBinary), { recursive: true });
-    await runChild({ file: 'c++', args: [...flags, moodycamelSource] }, kBuildTimeoutMs);
+    await mkdir(dirname(binary), { recursive: true });
+    const args = [...flags, '-O2', '-Wfatal-errors', '-o', binary, source];
+    await runChild({ file: compiler, args }, kBuildTimeoutMs);
     return undefined;
   } catch (error) {
     const reason = reasonOf(error);
-    if (reason.includes('ENOENT')) return 'no `c++` on PATH';
+    if (reason.includes('ENOENT')) return `no \`${compiler}\` on PATH`;
     // In the words of the source, whose first error that is.
     return /"(no concurrentqueue\.h [^"]*)"/.exec(reason)?.[1] ?? `its build ${reason}`;
   }
@@ -70,9 +75,13 @@ let installation: Promise<string | undefined> | undefined;
 async function find(peer: Peer, machine: Machine): Promise<string | undefined> {
   if (peer === 'go') return buildGo(machine);
   if (peer === 'python') return findPython();
-  if (peer === 'moodycamel') return buildMoodycamel();
+  if (peer === 'moodycamel') {
+    const flags = ['-std=c++17', '-pthread'];
+    return compile('c++', flags, paths.moodycamelSource, paths.moodycamelBinary);
+  }
+  if (peer === 'epoll') return compile('cc', [], paths.epollSource, paths.epollBinary);
   if (!kNpmPeers.some((name) => name === peer)) return undefined;
-  return (installation ??= installPeers(npmPeers));
+  return (installation ??= installPeers(paths.npmPeers));
 }
 
 /** Looks for every wanted peer out of `taking`; one not asked for is "not in --peers". */

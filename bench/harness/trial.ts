@@ -22,6 +22,8 @@ async function load(program: Trial['program']): Promise<Benchmarks> {
       return (await import('./tasks.js')).benchmarks;
     case 'burst':
       return (await import('./burst.js')).benchmarks;
+    case 'echo':
+      return (await import('./echo.js')).benchmarks;
     case 'promise':
       return (await import('../peers/node/promise.js')).benchmarks;
     case 'worker':

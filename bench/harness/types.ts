@@ -15,6 +15,8 @@ export const kPeers = [
   'worker',
   'python',
   'moodycamel',
+  'node:net',
+  'epoll',
   ...kNpmPeers,
 ] as const;
 export type Peer = (typeof kPeers)[number];
@@ -26,6 +28,7 @@ export type Program =
   | 'messages'
   | 'tasks'
   | 'burst'
+  | 'echo'
   | 'promise'
   | 'worker'
   | 'go'

@@ -3,6 +3,7 @@ import type { Scenario } from '../harness/types.js';
 import { capacity } from './capacity.js';
 import { channel } from './channel.js';
 import { create } from './create.js';
+import { echo } from './echo.js';
 import { memory } from './memory.js';
 import { messages } from './messages.js';
 import { pingpong } from './pingpong.js';
@@ -32,4 +33,5 @@ export const scenarios: readonly Scenario[] = [
   messages,
   tasks,
   pool,
+  echo,
 ];

@@ -169,6 +169,7 @@ class Scheduler {
   void check_deadlock() noexcept;
   bool ends_sleep(Machine* machine, bool has_events, uint64_t* deadline_ns) noexcept;
   void wait_for_signal(Machine* machine, uint64_t deadline_ns, bool may_poll) noexcept;
+  void leave_poller(Machine* machine, bool* in_poller) noexcept;
   void wake_processor(Processor* processor) noexcept;
   Spawning try_begin_spawn(const FiberSpec& spec) noexcept;
   void finish_local_spawn(const Spawning& spawning) noexcept;

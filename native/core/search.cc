@@ -390,7 +390,7 @@ bool Scheduler::ends_sleep(Machine* machine, bool has_events, uint64_t* deadline
 
 // Returns when the machine has a processor that is out of the idle list, or at the stop.
 void Scheduler::wait_for_signal(Machine* machine, uint64_t deadline_ns, bool may_poll) noexcept {
-  const bool in_poller =
+  bool in_poller =
       may_poll && !poller_taken_.load_relaxed() && !poller_taken_.exchange_acq_rel(true);
   if (in_poller) machine->sleeps_in_poller.store_seq_cst(true);
   for (;;) {
@@ -404,14 +404,20 @@ void Scheduler::wait_for_signal(Machine* machine, uint64_t deadline_ns, bool may
     }
     const bool is_over =
         machine->signal.exchange_acquire(0) != 0 || ends_sleep(machine, count != 0, &deadline_ns);
-    if (count != 0)
-      deliver(is_over && machine->processor != nullptr ? machine : nullptr, events, count);
+    const bool has_processor = machine->processor != nullptr;
+    if (count != 0) deliver(is_over && has_processor ? machine : nullptr, events, count);
     if (is_over) break;
+    // Whoever has its processor now looks for events itself, without a thread to wake for each.
+    if (in_poller && count != 0 && !has_processor) leave_poller(machine, &in_poller);
   }
-  if (in_poller) {
-    machine->sleeps_in_poller.store_relaxed(false);
-    poller_taken_.store_release(false);
-  }
+  if (in_poller) leave_poller(machine, &in_poller);
+}
+
+// The store orders against the load in wake_thread, as in wait_for_signal.
+void Scheduler::leave_poller(Machine* machine, bool* in_poller) noexcept {
+  *in_poller = false;
+  machine->sleeps_in_poller.store_seq_cst(false);
+  poller_taken_.store_release(false);
 }
 
 // Wakes a machine whose signal was set under the lock. Afterwards, since it may wake up at once and

@@ -69,7 +69,7 @@ static void echo(int file) {
   if (count <= 0 || send(file, buffer, (size_t)count, MSG_NOSIGNAL) != count) close(file);
 }
 
-static int serve(void) {
+static _Noreturn void serve(void) {
   raise_descriptors(0);
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   socklen_t length = sizeof address;
@@ -171,7 +171,7 @@ static int drive(int port, long connections, long ms) {
 }
 
 int main(int count, char** arguments) {
-  if (count > 1 && strcmp(arguments[1], "serve") == 0) return serve();
+  if (count > 1 && strcmp(arguments[1], "serve") == 0) serve();
   if (count > 1 && strcmp(arguments[1], "drive") == 0) {
     return drive((int)number(count, arguments, "port"), number(count, arguments, "connections"),
                  number(count, arguments, "ms"));
