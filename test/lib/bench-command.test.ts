@@ -129,6 +129,17 @@ describe('every peer measures, or a reason is given, in', () => {
   });
 });
 
+test('echo measures every server', { timeout: 120_000 }, async () => {
+  const { results } = await reportOf('echo', '--n', '50');
+  const metrics = ['CPU us per round trip', 'round trips per second', 'bytes per connection'];
+  expect(results.map(({ metric }) => metric)).toEqual(metrics);
+  const [us, perSecond] = results as [Result, Result];
+  expect(namedIn(us).toSorted()).toEqual(['epoll c', 'go', 'heddle', 'node:net']);
+  for (const { rows } of [us, perSecond]) {
+    for (const row of rows) expect((row as MeasuredRow).median, row.impl).toBeGreaterThan(0);
+  }
+});
+
 function namedIn({ rows, skipped }: Result): string[] {
   return [...rows, ...skipped].map(({ impl }) => impl);
 }
@@ -244,12 +255,13 @@ describe('help', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const options = ['--json', '--quick', '--runs', '--n', '--peers', '--out', '--help'];
     const names = ['create', 'spawn', 'memory', 'switch', 'stack', 'steal', 'timer', 'preempt'];
-    names.push('pingpong', 'channel', 'capacity', 'select', 'messages', 'tasks', 'pool');
+    names.push('pingpong', 'channel', 'capacity', 'select', 'messages', 'tasks', 'pool', 'echo');
     for (const word of [...options, ...names.map((name) => `\n  ${name} `)]) {
       expect(stdout).toContain(word);
     }
-    const peers = 'go, threads, promise, worker, python, moodycamel, piscina, tinypool, workerpool';
-    expect(stdout).toContain(`Peers: ${peers}.`);
+    const peers = ['go', 'threads', 'promise', 'worker', 'python', 'moodycamel'];
+    peers.push('node:net', 'epoll', ...kNpmPeers);
+    expect(stdout.replaceAll(/\s+/g, ' ')).toContain(`Peers: ${peers.join(', ')}.`);
     expect(stdout).toContain('Exit code: 0 measured; 1 a heddle row failed');
   });
 

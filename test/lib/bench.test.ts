@@ -223,7 +223,9 @@ describe('scenarios', () => {
     (_, scenario) => {
       const ours = 'heddle( fiber| compact| standard)?';
       const peers = 'pthread|js promise|node worker|go|python|moodycamel|messageport';
-      const impl = new RegExp(`^(${ours}|${peers}|piscina|tinypool|workerpool)\\b`);
+      const impl = new RegExp(
+        `^(${ours}|${peers}|piscina|tinypool|workerpool|node:net|epoll c)\\b`,
+      );
       for (const plan of plans) {
         const groups = scenario.groups(plan);
         expect(groups.length).toBeGreaterThan(0);
