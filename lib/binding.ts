@@ -54,6 +54,10 @@ export interface NativeStats {
   timersFired: number;
   handOffs: number;
   idleSleeps: number;
+  /** Looks for events of descriptors without waiting. */
+  polls: number;
+  /** Events of descriptors. */
+  pollEvents: number;
   stacksEarned: number;
   monitorCpuNs: number;
   stacksInUse: number;

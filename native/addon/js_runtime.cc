@@ -89,6 +89,8 @@ napi_value js_stats(napi_env env, napi_callback_info) {
       {"timersFired", stats->timers_fired},
       {"handOffs", stats->hand_offs},
       {"idleSleeps", stats->idle_sleeps},
+      {"polls", stats->polls},
+      {"pollEvents", stats->poll_events},
       {"stacksEarned", stats->stacks_earned},
       {"monitorCpuNs", stats->monitor_cpu_ns},
       {"stacksInUse", stats->stacks_in_use},

@@ -81,6 +81,9 @@ void Scheduler::deliver(Machine* machine, const os::PollEvent* events, uint32_t 
     const uint32_t fibers = take_woken(events[i], woken);
     for (uint32_t j = 0; j < fibers; ++j) own += enqueue_woken(machine, woken[j], false) ? 1 : 0;
   }
+  if (machine != nullptr) {
+    machine->processor->counters.poll_events.increment_single_writer(count);
+  }
   // One is run by this machine itself, sooner than another one would wake up.
   if (own > 1) wake_if_needed();
 }
@@ -92,7 +95,6 @@ bool Scheduler::poll(Machine* machine) noexcept {
   const uint32_t count = poller_.poll(events, kEventsAtOnce);
   machine->processor->polled_ns = machine->processor->now_ns.load_relaxed();
   machine->processor->counters.polls.increment_single_writer();
-  machine->processor->counters.poll_events.increment_single_writer(count);
   deliver(machine, events, count);
   return count != 0;
 }

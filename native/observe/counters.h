@@ -22,8 +22,8 @@ struct Counters {
   Atomic<uint64_t> timers_fired{0};
   Atomic<uint64_t> hand_offs{0};  // processor taken over after a blocking call or a hog
   Atomic<uint64_t> idle_sleeps{0};
-  Atomic<uint64_t> polls{0};  // looks for events without waiting
-  Atomic<uint64_t> poll_events{0};
+  Atomic<uint64_t> polls{0};          // looks for events without waiting
+  Atomic<uint64_t> poll_events{0};    // that were found by a machine with a processor
   Atomic<uint64_t> stacks_earned{0};  // parks of a fiber that ran on a carrier
 };
 

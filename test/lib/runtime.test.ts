@@ -112,6 +112,8 @@ describe('stats', () => {
     'timersFired',
     'handOffs',
     'idleSleeps',
+    'polls',
+    'pollEvents',
     'stacksEarned',
     'monitorCpuNs',
     'stacksInUse',

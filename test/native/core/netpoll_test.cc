@@ -76,6 +76,7 @@ TEST_CASE("bytes go to and fro between fibers, none lost") {
     }
     finish(scheduler);
     CHECK_EQ(echoed.load_acquire(), static_cast<uint32_t>(kPairs * kRounds));
+    CHECK(stats_of(scheduler).poll_events != 0);
   }
 }
 
