@@ -1,7 +1,9 @@
 // A connection as a stream of Node's, whose reads and writes are tasks on fibers.
 //
 // Always true: at most one read task and one write task of it are in progress. What the stream
-// reads ahead is at most its highWaterMark; readInto takes that first.
+// reads ahead is at most its highWaterMark; readInto takes that first. A stream cannot be told that
+// its own read or write has come too early but by an error: so the second one of a direction ends
+// the connection if it is the stream's, and is refused if it is not.
 //
 // Node's streams cost as much to load as a third of heddle, so the class is made with the first
 // connection.
@@ -61,6 +63,20 @@ export interface Conn extends Duplex {
   writeAll(bytes: Uint8Array | readonly Uint8Array[], options?: IoOptions): Promise<void>;
   /** Tells the other end that something is wrong (RST), and closes. */
   reset(): void;
+}
+
+function joined(bytes: Uint8Array | readonly Uint8Array[]): Uint8Array {
+  if (bytes instanceof Uint8Array) return bytes;
+  if (!Array.isArray(bytes)) refuse('bytes', 'Uint8Arrays', bytes);
+  for (const piece of bytes as readonly Uint8Array[]) {
+    if (!(piece instanceof Uint8Array)) refuse('bytes', 'Uint8Arrays', piece);
+  }
+  return Buffer.concat(bytes as readonly Uint8Array[]);
+}
+
+function closed(operation: string): HeddleError {
+  const problem = `${operation}: expected an open connection, got a closed one`;
+  return new HeddleError('ERR_HEDDLE_CLOSED', problem);
 }
 
 function busy(operation: string): HeddleError {
@@ -126,10 +142,12 @@ function makeClass(): new (socket: Socket) => Conn {
       }
       let bytes: Uint8Array | null = null;
       const ahead = Math.min(buffer.length, this.readableLength);
-      if (ahead > 0) bytes = this.read(ahead) as Uint8Array | null;
+      if (ahead > 0 && !this.destroyed) bytes = this.read(ahead) as Uint8Array | null;
       if (bytes === null && this.#transfers.hasEnded) return 0;
+      if (bytes === null && this.destroyed) throw closed('readInto');
       bytes ??= await this.#transfers.read(buffer.length, options);
       buffer.set(bytes);
+      if (bytes.length === 0) this.#end();
       return bytes.length;
     }
 
@@ -137,8 +155,9 @@ function makeClass(): new (socket: Socket) => Conn {
       bytes: Uint8Array | readonly Uint8Array[],
       options: IoOptions = {},
     ): Promise<void> {
+      const all = joined(bytes);
+      if (this.destroyed) throw closed('writeAll');
       if (this.writableLength > 0) throw busy('writeAll');
-      const all = bytes instanceof Uint8Array ? bytes : Buffer.concat(bytes);
       await this.#transfers.write(all, options);
     }
 
@@ -147,8 +166,14 @@ function makeClass(): new (socket: Socket) => Conn {
       this.destroy();
     }
 
+    // What has come to an end for readInto has for the stream: so it can close by itself.
+    #end(): void {
+      if (this.readableEnded || this.destroyed) return;
+      this.push(null);
+      this.read(0);
+    }
+
     override _read(size: number): void {
-      if (this.#transfers.reading !== undefined) return;
       this.#transfers.read(size, {}).then(
         (bytes) => this.push(bytes.length === 0 ? null : bytes),
         (error: Error) => this.destroy(error),
@@ -165,11 +190,18 @@ function makeClass(): new (socket: Socket) => Conn {
     }
 
     override _final(done: (error?: Error) => void): void {
-      run(netKernels.end, {}, this.#transfers.socket).then(() => done(), done);
+      const end = (): Task<undefined> => run(netKernels.end, {}, this.#transfers.socket);
+      // Not in the midst of a writeAll, which reports its failure itself.
+      const writing = this.#transfers.writing;
+      const ended = writing === undefined ? end() : writing.then(end, end);
+      ended.then(() => done(), done);
     }
 
     override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-      this.#transfers.close(error !== null);
+      // Leaving a loop over it is no failure, though Node makes one of it: what was written before
+      // must not be lost by a reset.
+      const { code } = (error ?? {}) as { code?: string };
+      this.#transfers.close(error !== null && code !== 'ABORT_ERR');
       done(error);
     }
   };

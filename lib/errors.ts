@@ -39,7 +39,9 @@ export const errorCodes = {
   },
   ERR_HEDDLE_CLOSED: {
     cause: 'a channel, connection or listener was used after its close, or closed twice',
-    remedy: 'close a channel once, by its last sender; receivers see the end by `ok: false`',
+    remedy:
+      'close a channel once, by its last sender; receivers see the end by `ok: false`; ' +
+      'dial or listen anew',
   },
   ERR_HEDDLE_BUSY: {
     cause: 'a connection is read from, or written to, by two at once',

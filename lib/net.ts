@@ -37,23 +37,39 @@ const kMostPort = 65_535;
 const kMostBacklog = 65_535;
 const kMostDescriptor = 2 ** 31 - 1;
 
-function endpointOf({ host, port, path }: DialOptions, caller: string): string {
-  if (path !== undefined) {
-    if (typeof path !== 'string' || path === '') refuse('path', 'a path', path);
-    if (port !== undefined) refuse('port', 'nothing beside a path', port);
-    return /^[/@]|^\.\//.test(path) ? path : `./${path}`;
+function checkOptions(options: unknown): void {
+  if (typeof options !== 'object' || options === null) refuse('options', 'an object', options);
+}
+
+// A file, or a name in the abstract namespace. The system would end it at a null character.
+function pathOf({ host, port, path }: DialOptions): string {
+  if (typeof path !== 'string' || path === '') refuse('path', 'a path', path);
+  if (path.includes('\0')) {
+    refuse('path', "one without a null character ('@name' is one without a file)", path);
   }
+  if (port !== undefined) refuse('port', 'nothing beside a path', port);
+  if (host !== undefined) refuse('host', 'nothing beside a path', host);
+  return /^[/@]|^\.\//.test(path) ? path : `./${path}`;
+}
+
+// As native/net/tcp.h reads it. What comes from a host must not be read as a path.
+function endpointOf(options: DialOptions, caller: string): string {
+  const { host, port, path } = options;
+  if (path !== undefined) return pathOf(options);
   if (port === undefined) refuse(`${caller}: port`, 'a port or a path', port);
   wholeNumber(port, 'port', 0, kMostPort);
-  if (host !== undefined && typeof host !== 'string') refuse('host', 'a string', host);
   if (host === undefined) return `:${port}`;
+  if (typeof host !== 'string' || /[/@\0]/.test(host)) refuse('host', 'a name or an address', host);
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 // What the system's resolver says, in the words of node:dns.
 function asNode(error: unknown): unknown {
-  const failure = error as { code?: string } | undefined;
-  if (failure?.code === 'EAI_NONAME' || failure?.code === 'EAI_NODATA') failure.code = 'ENOTFOUND';
+  if (!(error instanceof Error) || !('code' in error)) return error;
+  const { code, message } = error;
+  if (code !== 'EAI_NONAME' && code !== 'EAI_NODATA') return error;
+  error.message = message.replace(code, 'ENOTFOUND');
+  error.code = 'ENOTFOUND';
   return error;
 }
 
@@ -61,12 +77,15 @@ function asNode(error: unknown): unknown {
 export class Listener implements AsyncIterable<Conn, undefined> {
   readonly #socket: Socket;
   #accepting: Task<Socket> | undefined;
+  // Of the file that it has made, which it removes.
+  readonly #file: string | undefined;
   /** Where it listens; with the port that the system has chosen. */
   readonly address: Address | undefined;
 
   /** @internal */
-  constructor(socket: Socket) {
+  constructor(socket: Socket, file?: string) {
     this.#socket = socket;
+    this.#file = file;
     this.address = readAddress(socket.address(false));
   }
 
@@ -110,6 +129,7 @@ export class Listener implements AsyncIterable<Conn, undefined> {
    * task cancelled; gives how many connections there were.
    */
   echo(options: IoOptions = {}): Task<number> {
+    this.#checkOpen('echo');
     return run(netKernels.echoServer, options, this.#socket);
   }
 
@@ -118,6 +138,8 @@ export class Listener implements AsyncIterable<Conn, undefined> {
    * closed or the task cancelled; gives how many connections there were.
    */
   proxy(to: DialOptions): Task<number> {
+    checkOptions(to);
+    this.#checkOpen('proxy');
     const { signal, deadline } = to;
     const options: IoOptions = {};
     if (signal !== undefined) options.signal = signal;
@@ -125,9 +147,24 @@ export class Listener implements AsyncIterable<Conn, undefined> {
     return run(netKernels.proxyServer, options, this.#socket, endpointOf(to, 'proxy'));
   }
 
-  /** Accepts no more, and refuses those who wait for it. Connections stay. */
+  // Later it is how a service ends.
+  #checkOpen(operation: string): void {
+    if (!this.closed) return;
+    const problem = `${operation}: expected an open listener, got a closed one`;
+    throw new HeddleError('ERR_HEDDLE_CLOSED', problem);
+  }
+
+  /**
+   * Accepts no more, refuses those who wait for it, and removes the file of a Unix socket that
+   * `listen` has made. Connections stay, but for those of `echo` and `proxy`.
+   */
   close(): void {
     this.#accepting?.catch(() => {});
+    if (this.closed) return;
+    // Before the close, after which the file may be another one's.
+    if (this.#file !== undefined) {
+      process.getBuiltinModule('node:fs').rmSync(this.#file, { force: true });
+    }
     this.#socket.close();
   }
 
@@ -144,17 +181,27 @@ export class Listener implements AsyncIterable<Conn, undefined> {
  * for await (const conn of listener) pipeline(conn, conn).catch(console.error);
  */
 export async function listen(options: ListenOptions): Promise<Listener> {
-  const { fd, backlog = 511, reusePort = false } = options;
+  checkOptions(options);
+  const { fd, host, port, path, backlog = 511, reusePort = false } = options;
   if (typeof reusePort !== 'boolean') refuse('reusePort', 'a boolean', reusePort);
   wholeNumber(backlog, 'backlog', 1, kMostBacklog);
-  if (fd !== undefined) wholeNumber(fd, 'fd', 0, kMostDescriptor);
+  if (fd !== undefined) {
+    wholeNumber(fd, 'fd', 0, kMostDescriptor);
+    for (const [name, value] of Object.entries({ host, port, path })) {
+      if (value !== undefined) refuse(name, 'nothing beside an fd', value);
+    }
+  }
   const endpoint = fd === undefined ? endpointOf(options, 'listen') : '';
   try {
     const socket =
       fd === undefined
         ? await run(netKernels.listen, {}, endpoint, backlog, reusePort ? 1 : 0)
         : await run(netKernels.adopt, {}, fd);
-    return new Listener(socket);
+    const isFile = path !== undefined && !path.startsWith('@');
+    return new Listener(
+      socket,
+      isFile ? process.getBuiltinModule('node:path').resolve(path) : undefined,
+    );
   } catch (error) {
     throw asNode(error);
   }
@@ -167,6 +214,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
  * const conn = await dial({ host: 'example.org', port: 80, deadline: 1000 });
  */
 export async function dial(options: DialOptions): Promise<Conn> {
+  checkOptions(options);
   const endpoint = endpointOf(options, 'dial');
   const { signal, deadline } = options;
   const limits: IoOptions = {};

@@ -212,8 +212,9 @@ function failureOf(failure: NativeFailure): Error {
   if (errno === 0) {
     return new HeddleError('ERR_HEDDLE_KERNEL', type === '' ? message : `${type}: ${message}`);
   }
-  const words = `${errnoName}: ${message}, ${syscall} '${path}'`;
-  return Object.assign(new Error(words), { code: errnoName, errno, syscall, path });
+  const words = `${errnoName}: ${message}, ${syscall}`;
+  if (path === '') return Object.assign(new Error(words), { code: errnoName, errno, syscall });
+  return Object.assign(new Error(`${words} '${path}'`), { code: errnoName, errno, syscall, path });
 }
 
 function isIsolateExit(error: unknown): boolean {

@@ -79,10 +79,10 @@ void run_listen(KernelCall& call) {
 }
 
 void run_adopt(KernelCall& call) {
-  bool listens = false;
+  const int file = static_cast<int>(call.number(0));
   int error = 0;
-  SocketCore* const socket = net::adopt(static_cast<int>(call.number(0)), &listens, &error);
-  if (socket == nullptr) fail(error, "open", std::to_string(static_cast<int>(call.number(0))));
+  SocketCore* const socket = net::adopt(file, &error);
+  if (socket == nullptr) fail(error, "listen", "fd " + std::to_string(file));
   give(call, socket);
 }
 
@@ -128,16 +128,24 @@ void run_write(KernelCall& call) {
 }
 
 void run_end(KernelCall& call) {
-  if (const int error = socket_at(call, 0)->end_writing()) fail(error, "shutdown", "");
+  const int error = socket_at(call, 0)->end_writing();
+  // The other end has gone, as the next read says: there is nobody to tell.
+  if (error != 0 && error != ENOTCONN) fail(error, "shutdown", "");
 }
 
 void run_echo_server(KernelCall& call) {
-  call.result().set_number(static_cast<double>(net::serve_echo(socket_at(call, 0))));
+  int error = 0;
+  const uint64_t count = net::serve_echo(socket_at(call, 0), &error);
+  if (error != 0) fail(error, "accept", "");
+  call.result().set_number(static_cast<double>(count));
 }
 
 void run_proxy_server(KernelCall& call) {
   const Endpoint to = endpoint_at(call, 1);
-  call.result().set_number(static_cast<double>(net::serve_proxy(socket_at(call, 0), to)));
+  int error = 0;
+  const uint64_t count = net::serve_proxy(socket_at(call, 0), to, &error);
+  if (error != 0) fail(error, "accept", "");
+  call.result().set_number(static_cast<double>(count));
 }
 
 constexpr ArgumentSpec kListener = {"listener", ArgumentKind::kSocket};

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/park.h"
 #include "core/scheduler.h"
 
 namespace heddle::net {
@@ -83,6 +84,7 @@ bool pass_on(SocketCore* from, SocketCore* to) {
   Reader reader(from);
   Writer writer(to);
   for (;;) {
+    checkpoint();  // one whose ends are both fast never waits
     size_t length = 0;
     unsigned char* const buffer = thread_buffer(&length);
     const IoResult read = reader.try_read(buffer, length);
@@ -111,7 +113,7 @@ SpawnOptions compact_options(const char* name) noexcept {
 
 // `serve` gets a Member; it runs on a fiber of its own.
 template <typename Serve>
-uint64_t serve_each(SocketCore* listener, const char* name, const Serve& serve) {
+uint64_t serve_each(SocketCore* listener, const char* name, int* error, const Serve& serve) {
   auto all = std::make_shared<Connections>();
   // Also when the fiber is cancelled.
   struct Closing {
@@ -119,9 +121,12 @@ uint64_t serve_each(SocketCore* listener, const char* name, const Serve& serve) 
     ~Closing() { all->close_all(); }
   } const closing{all.get()};
   for (uint64_t count = 0;; ++count) {
-    int error = 0;
-    Ref<SocketCore> accepted(listener->accept(kNever, &error));
-    if (!accepted) return count;
+    checkpoint();
+    Ref<SocketCore> accepted(listener->accept(kNever, error));
+    if (!accepted) {
+      if (*error == kClosedHere) *error = 0;
+      return count;
+    }
     accepted->set_option(os::SocketOption::kNoDelay, true);
     Scheduler::running().go(
         [member = Member(all, std::move(accepted)), serve]() mutable { serve(member); },
@@ -131,15 +136,15 @@ uint64_t serve_each(SocketCore* listener, const char* name, const Serve& serve) 
 
 }  // namespace
 
-uint64_t serve_echo(SocketCore* listener) {
-  return serve_each(listener, "echo connection",
+uint64_t serve_echo(SocketCore* listener, int* error) {
+  return serve_each(listener, "echo connection", error,
                     [](Member& member) { pass_on(member.operator->(), member.operator->()); });
 }
 
-uint64_t serve_proxy(SocketCore* listener, const Endpoint& to) {
-  return serve_each(listener, "proxy connection", [to](Member& client) {
-    int error = 0;
-    Ref<SocketCore> dialled(dial(to, kNever, &error));
+uint64_t serve_proxy(SocketCore* listener, const Endpoint& to, int* error) {
+  return serve_each(listener, "proxy connection", error, [to](Member& client) {
+    int failure = 0;
+    Ref<SocketCore> dialled(dial(to, kNever, &failure));
     if (!dialled) return;
     auto server = std::make_shared<Member>(client.all(), std::move(dialled));
     // The way back has a fiber of its own; whichever fails takes the other with it.

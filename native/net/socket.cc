@@ -203,6 +203,17 @@ IoResult SocketCore::write_all(IoSpan* spans, size_t count, uint64_t deadline_ns
   return Writer(this).write_all(spans, count, deadline_ns);
 }
 
+// Until then, whoever comes meanwhile, unless it is closed.
+int SocketCore::pause_accepting(uint64_t until_ns) {
+  if (Machine::current() == nullptr) {
+    sleep_until(until_ns);
+    return is_closed() ? kClosedHere : 0;
+  }
+  int error = 0;
+  while (error == 0) error = wait(Direction::kRead, until_ns);
+  return error == kTimedOut ? 0 : error;
+}
+
 SocketCore* SocketCore::accept(uint64_t deadline_ns, int* error) {
   const Use use(this, Direction::kRead);
   *error = use.error();
@@ -220,9 +231,9 @@ SocketCore* SocketCore::accept(uint64_t deadline_ns, int* error) {
     } else if (lacks_descriptors(*error)) {
       // They come back when others close theirs; meanwhile clients wait in the backlog.
       const uint64_t until = os::now_ns() + pause_ns;
-      sleep_until(until < deadline_ns ? until : deadline_ns);
+      *error = pause_accepting(until < deadline_ns ? until : deadline_ns);
       pause_ns = pause_ns * 2 < kLongestPauseNs ? pause_ns * 2 : kLongestPauseNs;
-      *error = is_closed() ? kClosedHere : until < deadline_ns ? 0 : kTimedOut;
+      if (*error == 0 && until >= deadline_ns) *error = kTimedOut;
     } else if (concerns_one_client(*error)) {
       *error = 0;
     }

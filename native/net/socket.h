@@ -101,6 +101,7 @@ class SocketCore final : public Waitable {
   void close_now() noexcept;
   int wait(Direction direction, uint64_t deadline_ns);
   int wait_on_thread(Direction direction, uint64_t deadline_ns);
+  int pause_accepting(uint64_t until_ns);
 
   // How many are inside, and whether it is closed to others.
   static constexpr uint32_t kClosing = 1u << 31;

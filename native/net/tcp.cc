@@ -162,8 +162,8 @@ SocketCore* dial(const Endpoint& endpoint, uint64_t deadline_ns, int* error) {
   return nullptr;
 }
 
-SocketCore* adopt(int file, bool* listens, int* error) noexcept {
-  *error = os::adopt_stream(file, listens);
+SocketCore* adopt(int file, int* error) noexcept {
+  *error = os::adopt_listener(file);
   return *error == 0 ? SocketCore::make(file, error) : nullptr;
 }
 

@@ -32,7 +32,7 @@ inline constexpr int kResolveError = -1000;
 SocketCore* listen(const Endpoint& endpoint, const ListenOptions& options, int* error);
 // Tries the addresses of a name one after the other. Throws Cancelled.
 SocketCore* dial(const Endpoint& endpoint, uint64_t deadline_ns, int* error);
-// A stream that somebody else has opened; takes it over, also if it fails.
-SocketCore* adopt(int file, bool* listens, int* error) noexcept;
+// A socket that somebody else has opened, and that listens; else EINVAL, and it stays theirs.
+SocketCore* adopt(int file, int* error) noexcept;
 
 }  // namespace heddle::net

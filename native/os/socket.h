@@ -19,7 +19,8 @@ struct SocketAddress {
 bool address_from_figures(const char* host, uint16_t port, SocketAddress* address) noexcept;
 // A leading null character puts it into the abstract namespace. False if it is too long.
 bool address_from_path(const std::string& path, SocketAddress* address) noexcept;
-// The host in figures, or the path; the port is 0 for a path.
+// The host in figures, or the path, which begins with / or ./ or a null character; the port is 0
+// for a path.
 std::string host_of(const SocketAddress& address, uint16_t* port);
 // Asks the system's resolver, which blocks. At most `most` addresses; a negative answer is one of
 // getaddrinfo's.
@@ -48,8 +49,8 @@ int connect_to(int file, const SocketAddress& address) noexcept;
 int connect_error(int file) noexcept;
 int local_address(int file, SocketAddress* address) noexcept;
 int peer_address(int file, SocketAddress* address) noexcept;
-// A descriptor of somebody else's: whether it is a stream that listens, or is connected.
-int adopt_stream(int file, bool* listens) noexcept;
+// A descriptor of somebody else's, untouched unless it is a stream that listens.
+int adopt_listener(int file) noexcept;
 
 IoResult read_some(int file, void* data, size_t length) noexcept;
 IoResult write_some(int file, const void* data, size_t length) noexcept;  // raises no SIGPIPE

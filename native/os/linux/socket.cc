@@ -89,8 +89,10 @@ std::string host_of(const SocketAddress& address, uint16_t* port) {
       const size_t start = offsetof(sockaddr_un, sun_path);
       if (address.length <= start) return "";
       std::string path(as<sockaddr_un>(address)->sun_path, address.length - start);
-      if (path[0] != '\0') path.resize(std::strlen(path.c_str()));
-      return path;
+      if (path[0] == '\0') return path;
+      path.resize(std::strlen(path.c_str()));
+      const bool is_plain = path[0] == '/' || path.compare(0, 2, "./") == 0;
+      return is_plain ? path : "./" + path;
     }
     default:
       return "";
@@ -178,13 +180,13 @@ int peer_address(int file, SocketAddress* address) noexcept {
   return 0;
 }
 
-int adopt_stream(int file, bool* listens) noexcept {
+int adopt_listener(int file) noexcept {
   int type = 0, accepts = 0;
   socklen_t length = sizeof type;
   if (getsockopt(file, SOL_SOCKET, SO_TYPE, &type, &length) != 0) return errno;
   if (type != SOCK_STREAM) return EPROTOTYPE;
   if (getsockopt(file, SOL_SOCKET, SO_ACCEPTCONN, &accepts, &length) != 0) return errno;
-  *listens = accepts != 0;
+  if (accepts == 0) return EINVAL;
   const int flags = fcntl(file, F_GETFL);
   if (flags < 0 || fcntl(file, F_SETFL, flags | O_NONBLOCK) != 0) return errno;
   return fcntl(file, F_SETFD, FD_CLOEXEC) == 0 ? 0 : errno;
