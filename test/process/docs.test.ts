@@ -11,7 +11,13 @@ import ts from 'typescript';
 import { afterAll, describe, expect, test } from 'vitest';
 import { root, runNode } from '../lib/support.js';
 
-const kPages = ['README.md', 'docs/channels.md', 'docs/tasks.md', 'docs/migrating.md'];
+const kPages = [
+  'README.md',
+  'docs/channels.md',
+  'docs/tasks.md',
+  'docs/tcp.md',
+  'docs/migrating.md',
+];
 
 interface Block {
   readonly place: string;

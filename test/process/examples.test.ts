@@ -73,3 +73,19 @@ test('fan-out ends with the first failure, and cancels the other checks', async 
   expect(good).toBe('as written: 2097152 bytes are in order');
   expect(bad).toMatch(/^one bit later: block 7 is damaged; \d+ other checks were cancelled$/);
 });
+
+test('tcp-proxy passes every answer on', async () => {
+  const [summary, time] = await linesOf('examples/tcp-proxy.mjs');
+  expect(summary).toBe('100 connections, 2000 answers, all of them right');
+  expect(time).toMatch(/^\d+ µs for each, both ends in this process$/);
+});
+
+test('line-chat tells each what the others say', async () => {
+  expect(await linesOf('examples/line-chat.mjs')).toEqual([
+    '* Ada is here',
+    '* Grace is here',
+    'Grace: good morning',
+    'Grace: and good night',
+    '* Grace has left',
+  ]);
+});
