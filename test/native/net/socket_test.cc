@@ -314,7 +314,8 @@ TEST_CASE("an echo service answers many at once, and its end is theirs") {
   constexpr uint32_t kClients = 100;
   const size_t bytes = kSanitized ? 50'000 : 500'000;
   Atomic<uint64_t> served{0};
-  spawn(scheduler, [&] { served.store_release(net::serve_echo(listener.get())); });
+  int service_error = 0;
+  spawn(scheduler, [&] { served.store_release(net::serve_echo(listener.get(), &service_error)); });
   Countdown done(kClients);
   std::vector<Ref<SocketCore>> clients(kClients);
   for (uint32_t i = 0; i < kClients; ++i) {
