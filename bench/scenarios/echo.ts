@@ -31,9 +31,9 @@ export const echo: Scenario = {
     'CPU microseconds of the server for each round trip of 64 bytes, round trips per second, ' +
     'and how many bytes a connection adds to the memory of the process.',
   how:
-    'n connections over the loopback, each with one message on its way at a time. The clients are ' +
-    'one C program in a process of its own; server and clients have a CPU each where there are ' +
-    'two. heddle: the echo service, a fiber for each connection; Go: a goroutine for each; ' +
+    'n connections over the loopback, each with one message on its way at a time. The clients ' +
+    'are one C program in a process of its own; server and clients have a CPU each where there ' +
+    'are two. heddle: the echo service, a fiber for each connection; Go: a goroutine for each; ' +
     'node:net: the data event; epoll c: a bare loop over epoll_wait, read and send.',
   counts: 'connections',
   takesN: true,
