@@ -1,5 +1,5 @@
 // Where to listen and to dial: ports, names, files; and what the system or we say no to.
-import { closeSync, existsSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { connect as connectNode, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
@@ -25,18 +25,21 @@ async function expectService(listener: Listener, to: DialOptions): Promise<[Conn
   return [client, server];
 }
 
+const hasIpv6 =
+  existsSync('/proc/net/if_inet6') && readFileSync('/proc/net/if_inet6', 'utf8').includes(' lo\n');
+
 describe('a port', () => {
   test('without a host is reached over both protocols and by name', async () => {
     const listener = await listen({ port: 0 });
     const { port } = listener as { port: number };
-    expect(listener.address).toEqual({ host: '::', port });
-    for (const host of [undefined, '', kHost, '::1', 'localhost']) {
+    expect(listener.address).toEqual({ host: hasIpv6 ? '::' : '0.0.0.0', port });
+    for (const host of [undefined, '', kHost, hasIpv6 ? '::1' : kHost, 'localhost']) {
       await expectService(listener, host === undefined ? { port } : { port, host });
     }
     listener.close();
   });
 
-  test('of IPv6 is not one of IPv4', async () => {
+  test.skipIf(!hasIpv6)('of IPv6 is not one of IPv4', async () => {
     const listener = await listen({ port: 0, host: '::1' });
     const { port } = listener as { port: number };
     expect(listener.address).toEqual({ host: '::1', port });
@@ -180,12 +183,12 @@ describe('what the system refuses is an error of the kind that Node has', () => 
   const table: [string, () => Promise<unknown>, object][] = [
     [
       'an unknown host',
-      () => dial({ host: 'no-such-host.invalid', port: 1 }),
+      () => dial({ host: 'no..host', port: 1 }),
       { code: 'ENOTFOUND', errno: -3008, syscall: 'getaddrinfo' },
     ],
     [
       'an unknown host to listen on',
-      () => listen({ host: 'no-such-host.invalid', port: 0 }),
+      () => listen({ host: 'no..host', port: 0 }),
       { code: 'ENOTFOUND', syscall: 'getaddrinfo' },
     ],
     [

@@ -39,6 +39,14 @@ Ref<SocketCore> listen_at(const std::string& text) {
   return listener;
 }
 
+// A machine may have no IPv6.
+bool can_listen(const std::string& text) {
+  const Scheduler scheduler(with_processors(1));
+  int error = 0;
+  const Ref<SocketCore> listener(net::listen(endpoint(text), {}, &error));
+  return error != EADDRNOTAVAIL && error != EAFNOSUPPORT;
+}
+
 std::string address_of(const Ref<SocketCore>& socket) {
   os::SocketAddress address;
   REQUIRE(socket->local_address(&address) == 0);
@@ -98,6 +106,7 @@ size_t read_pattern(SocketCore* socket) {
 TEST_CASE("bytes go both ways at once, over TCP and Unix sockets, each way to its own end") {
   const size_t bytes = kSanitized ? 2'000'000 : 20'000'000;
   for (const char* where : {"127.0.0.1:0", "[::1]:0", "@heddle-socket-test"}) {
+    if (!can_listen(where)) continue;
     for (uint32_t processors : {1u, 2u, 4u}) {
       Scheduler scheduler(with_processors(processors));
       const Pair pair(scheduler, where);
@@ -282,7 +291,7 @@ TEST_CASE("what cannot be dialled or listened at is an error with its number") {
     CHECK_EQ(error, ECONNREFUSED);
     CHECK(net::dial(endpoint("/no/such/socket"), kNever, &error) == nullptr);
     CHECK_EQ(error, ENOENT);
-    CHECK(net::dial(endpoint("no.such.host.invalid:80"), kNever, &error) == nullptr);
+    CHECK(net::dial(endpoint("no..host:80"), kNever, &error) == nullptr);
     CHECK(error <= net::kResolveError);
     const std::string long_path = "/" + std::string(200, 'x');
     CHECK(net::listen(endpoint(long_path), {}, &error) == nullptr);
