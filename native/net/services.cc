@@ -78,9 +78,9 @@ class Member {
   bool is_listed_ = false;
 };
 
-// Passes on what comes until the end of the stream. The buffer is the thread's, and not used while
-// the fiber is parked: a connection that waits has none. False: something went wrong.
-bool pass_on(SocketCore* from, SocketCore* to) {
+// Passes on what comes until the end of the stream: 0, or what went wrong. The buffer is the
+// thread's, and not used while the fiber is parked: a connection that waits has none.
+int pass_on(SocketCore* from, SocketCore* to) {
   Reader reader(from);
   Writer writer(to);
   for (;;) {
@@ -89,18 +89,17 @@ bool pass_on(SocketCore* from, SocketCore* to) {
     unsigned char* const buffer = thread_buffer(&length);
     const IoResult read = reader.try_read(buffer, length);
     if (read.error == EAGAIN) {
-      if (reader.wait(kNever) != 0) return false;
+      if (const int error = reader.wait(kNever)) return error;
       continue;
     }
-    if (read.error != 0) return false;
-    if (read.count == 0) return true;
+    if (read.error != 0 || read.count == 0) return read.error;
     const IoResult written = writer.try_write(buffer, read.count);
-    if (written.error != 0 && written.error != EAGAIN) return false;
+    if (written.error != 0 && written.error != EAGAIN) return written.error;
     const size_t left = read.count - written.count;
     if (left == 0) continue;
     const auto rest = std::make_unique<unsigned char[]>(left);
     std::memcpy(rest.get(), buffer + written.count, left);
-    if (writer.write(rest.get(), left, kNever).error != 0) return false;
+    if (const int error = writer.write(rest.get(), left, kNever).error) return error;
   }
 }
 
@@ -134,6 +133,18 @@ uint64_t serve_each(SocketCore* listener, const char* name, int* error, const Se
   }
 }
 
+// The end of a stream is passed on as well. A failure takes both ends with it; both are told,
+// unless it is the end of the service.
+void connect_one_way(Member& from, Member& to) {
+  const int error = pass_on(from.operator->(), to.operator->());
+  if (error == 0) {
+    to->end_writing();
+    return;
+  }
+  from->close(error != kClosedHere);
+  to->close(error != kClosedHere);
+}
+
 }  // namespace
 
 uint64_t serve_echo(SocketCore* listener, int* error) {
@@ -147,24 +158,11 @@ uint64_t serve_proxy(SocketCore* listener, const Endpoint& to, int* error) {
     Ref<SocketCore> dialled(dial(to, kNever, &failure));
     if (!dialled) return;
     auto server = std::make_shared<Member>(client.all(), std::move(dialled));
-    // The way back has a fiber of its own; whichever fails takes the other with it.
     auto ours = std::make_shared<Member>(std::move(client));
-    Scheduler::running().go(
-        [server, ours] {
-          if (pass_on(server->operator->(), ours->operator->())) {
-            (*ours)->end_writing();
-          } else {
-            (*ours)->close(true);
-            (*server)->close(true);
-          }
-        },
-        compact_options("proxy answer"));
-    if (pass_on(ours->operator->(), server->operator->())) {
-      (*server)->end_writing();
-    } else {
-      (*ours)->close(true);
-      (*server)->close(true);
-    }
+    // The way back has a fiber of its own.
+    Scheduler::running().go([server, ours] { connect_one_way(*server, *ours); },
+                            compact_options("proxy answer"));
+    connect_one_way(*ours, *server);
   });
 }
 
