@@ -213,7 +213,10 @@ function failureOf(failure: NativeFailure): Error {
     return new HeddleError('ERR_HEDDLE_KERNEL', type === '' ? message : `${type}: ${message}`);
   }
   const words = `${errnoName}: ${message}, ${syscall}`;
-  if (path === '') return Object.assign(new Error(words), { code: errnoName, errno, syscall });
+  // A file may be asked for by an empty path; what a socket fails at has none.
+  if (path === '' && syscall !== 'open') {
+    return Object.assign(new Error(words), { code: errnoName, errno, syscall });
+  }
   return Object.assign(new Error(`${words} '${path}'`), { code: errnoName, errno, syscall, path });
 }
 
