@@ -167,7 +167,8 @@ class Scheduler {
   void settle(Machine* machine) noexcept;
   void empty_stocks(Processor* processor) noexcept;
   void check_deadlock() noexcept;
-  bool ends_sleep(Machine* machine, bool has_events, uint64_t* deadline_ns) noexcept;
+  enum class Sleep : uint8_t { kOn, kWithoutProcessor, kOver };
+  Sleep look_from_sleep(Machine* machine, bool has_events, uint64_t* deadline_ns) noexcept;
   void wait_for_signal(Machine* machine, uint64_t deadline_ns, bool may_poll) noexcept;
   void leave_poller(Machine* machine, bool* in_poller) noexcept;
   void wake_processor(Processor* processor) noexcept;

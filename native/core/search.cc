@@ -375,19 +375,20 @@ bool Scheduler::sleep_idle(Machine* machine) noexcept {
   return true;
 }
 
-// A sleeper was not signalled: true if it goes on, with its processor back, or because of the stop.
-bool Scheduler::ends_sleep(Machine* machine, bool has_events, uint64_t* deadline_ns) noexcept {
+// For a sleeper that was not signalled. It goes on with its processor back, or because of the stop.
+Scheduler::Sleep Scheduler::look_from_sleep(Machine* machine, bool has_events,
+                                            uint64_t* deadline_ns) noexcept {
   LockGuard guard(lock_);
-  if (stopping_.load_relaxed()) return true;
+  if (stopping_.load_relaxed()) return Sleep::kOver;
   if (machine->processor == nullptr) {
     *deadline_ns = os::kNever;  // somebody took the processor while this machine slept
-    return false;
+    return Sleep::kWithoutProcessor;
   }
   // Otherwise it was claimed for this machine: the signal is on its way.
-  if (machine->processor->status.load_relaxed() != ProcessorStatus::kIdle) return false;
-  if (!has_events && os::now_ns() < *deadline_ns) return false;
+  if (machine->processor->status.load_relaxed() != ProcessorStatus::kIdle) return Sleep::kOn;
+  if (!has_events && os::now_ns() < *deadline_ns) return Sleep::kOn;
   remove_idle_locked(machine->processor);
-  return true;
+  return Sleep::kOver;
 }
 
 // Returns when the machine has a processor that is out of the idle list, or at the stop.
@@ -404,13 +405,18 @@ void Scheduler::wait_for_signal(Machine* machine, uint64_t deadline_ns, bool may
     } else {
       os::futex_wait(machine->signal, 0, deadline_ns);
     }
-    const bool is_over =
-        machine->signal.exchange_acquire(0) != 0 || ends_sleep(machine, count != 0, &deadline_ns);
-    const bool has_processor = machine->processor != nullptr;
-    if (count != 0) deliver(is_over && has_processor ? machine : nullptr, events, count);
-    if (is_over) break;
+    Sleep sleep = Sleep::kOver;
+    if (machine->signal.exchange_acquire(0) == 0) {
+      sleep = look_from_sleep(machine, count != 0, &deadline_ns);
+    }
+    // Until it is over others may write `processor`.
+    const bool has_processor = sleep == Sleep::kOver && machine->processor != nullptr;
+    if (count != 0) deliver(has_processor ? machine : nullptr, events, count);
+    if (sleep == Sleep::kOver) break;
     // Whoever has its processor now looks for events itself, without a thread to wake for each.
-    if (in_poller && count != 0 && !has_processor) leave_poller(machine, &in_poller);
+    if (in_poller && count != 0 && sleep == Sleep::kWithoutProcessor) {
+      leave_poller(machine, &in_poller);
+    }
   }
   if (in_poller) leave_poller(machine, &in_poller);
 }
